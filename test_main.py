@@ -1,0 +1,721 @@
+"""The contract of the notes service, on SQLite and on Postgres."""
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.fixtures import (
+    GROCERIES,
+    ORIGIN,
+    Deployment,
+    added,
+    deployed,
+    everything,
+    problem,
+    reached,
+)
+from tests.servers import ROOT, Postgres, Service, environment
+
+JSON = {"Content-Type": "application/json"}
+LARGEST_ID = 2**63 - 1
+LIMIT = 1_048_576
+
+Body = dict[str, Any] | None
+
+
+def missing_id(client: TestClient) -> int:
+    """Return the id of a note that is gone."""
+    note_id: int = added(client)["id"]
+    client.delete(f"/notes/{note_id}/")
+    return note_id
+
+
+# The calls
+
+
+@pytest.mark.parametrize("completed", [{}, {"completed": False}, {"completed": True}])
+def test_post_makes_a_note(client: TestClient, completed: dict[str, bool]) -> None:
+    """POST answers 201 with the note, which is not completed unless it says so."""
+    response = client.post("/notes/", json={"text": "Plan a lavish dinner", **completed})
+    note = {"text": "Plan a lavish dinner", "completed": False, **completed}
+    assert response.status_code == 201
+    assert everything(client) == [response.json()]
+    assert response.json() == {"id": response.json()["id"], **note}
+    assert response.headers["Location"] == f"/notes/{response.json()['id']}/"
+
+
+def test_get_lists_the_notes_oldest_first(client: TestClient) -> None:
+    """GET of the list answers 200 with an array in the order of creation."""
+    made = [added(client, text=text) for text in "cab"]
+    response = client.get("/notes/?skip=0&take=20")
+    assert response.status_code == 200
+    assert response.json() == made
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+def test_get_answers_one_note(client: TestClient) -> None:
+    """GET of a note answers 200 with that note and nothing else."""
+    note = added(client)
+    added(client, text="another")
+    response = client.get(f"/notes/{note['id']}/")
+    assert response.status_code == 200
+    assert response.json() == {"id": note["id"], **GROCERIES}
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+def test_put_replaces_the_note(client: TestClient) -> None:
+    """PUT answers 200 with the new note, ignores an id in the body and changes no other note."""
+    note, other = added(client), added(client, text="another")
+    new = {"text": "Finish Physics Assignment", "completed": True}
+    response = client.put(f"/notes/{note['id']}/", json={"id": other["id"], **new})
+    assert response.status_code == 200
+    assert response.json() == {"id": note["id"], **new}
+    assert everything(client) == [response.json(), other]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/merge-patch+json"])
+@pytest.mark.parametrize(
+    "patch",
+    [{}, {"text": ""}, {"completed": True}, {"text": "b", "completed": True}, {"id": 5}],
+    ids=lambda patch: "+".join(patch) or "nothing",
+)
+def test_patch_changes_what_it_names(
+    client: TestClient, patch: dict[str, Any], content_type: str
+) -> None:
+    """PATCH answers 200 with the merged note; what it leaves out stays, and so does the id."""
+    note, other = added(client), added(client, text="another")
+    response = client.patch(
+        f"/notes/{note['id']}/", json=patch, headers={"Content-Type": content_type}
+    )
+    assert response.status_code == 200
+    assert response.json() == {**note, **patch, "id": note["id"]}
+    assert everything(client) == [response.json(), other]
+
+
+def test_delete_answers_the_deleted_note(client: TestClient) -> None:
+    """DELETE answers 200 with the note and the message, and the note is gone."""
+    note, other = added(client), added(client, text="another")
+    response = client.delete(f"/notes/{note['id']}/")
+    message = f"Note with id: {note['id']} deleted successfully!"
+    assert response.status_code == 200
+    assert response.json() == {**note, "message": message}
+    assert everything(client) == [other]
+
+
+def test_an_id_never_comes_back(client: TestClient) -> None:
+    """The id of a deleted note is not given to the next one."""
+    assert missing_id(client) < added(client)["id"]
+
+
+@pytest.mark.parametrize("text", ["", "\U0001f34b" * 65_536, "\x01\x7f\u2028\r\n\t\"'\\ %_"])
+def test_text_is_kept_as_it_is(client: TestClient, text: str) -> None:
+    """Every text of 0 to 65,536 characters is read back as it was written."""
+    note = added(client, text=text)
+    assert client.get(f"/notes/{note['id']}/").json() == {**GROCERIES, **note, "text": text}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_the_probes_answer_ok(client: TestClient, path: str) -> None:
+    """Both probes answer 200 while the database is there."""
+    response = client.get(path)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_the_root_leads_to_the_docs(client: TestClient) -> None:
+    """GET of the root redirects to the documentation, which is there."""
+    response = client.get("/")
+    assert (response.is_redirect, response.headers["Location"]) == (True, "/docs")
+    assert client.get("/docs").status_code == 200
+
+
+def test_the_last_slash_may_be_left_out(client: TestClient) -> None:
+    """Every call answers the same without the slash, and no answer is a redirect."""
+    created = client.post("/notes", json=GROCERIES)
+    note = created.json()
+    path = f"/notes/{note['id']}"
+    assert (created.status_code, created.headers["Location"]) == (201, f"{path}/")
+    assert client.get("/notes", params={"take": 1}).json() == [note]
+    for method, body in ("GET", None), ("PUT", GROCERIES), ("PATCH", {}), ("DELETE", None):
+        response = client.request(method, path, json=body)
+        assert (response.status_code, response.json()["id"]) == (200, note["id"])
+    for method, body in ("GET", None), ("PUT", GROCERIES), ("PATCH", {}), ("DELETE", None):
+        assert problem(client.request(method, path, json=body)) == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/notes/?count=true&take=1", "/notes/{}/", "/livez", "/readyz", "/", "/docs", "/openapi.json"],
+)
+def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
+    """HEAD has the status and all headers of GET, and no body."""
+    note = added(client)
+    added(client)
+    path = path.format(note["id"])
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.headers, head.content) == (get.status_code, get.headers, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/notes/", {"GET", "HEAD", "POST"}),
+        ("/notes", {"GET", "HEAD", "POST"}),
+        ("/notes/1/", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
+        ("/notes/abc", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
+        ("/livez", {"GET", "HEAD"}),
+        ("/readyz", {"GET", "HEAD"}),
+        ("/", {"GET", "HEAD"}),
+        ("/docs", {"GET", "HEAD"}),
+        ("/openapi.json", {"GET", "HEAD"}),
+    ],
+)
+def test_405_names_every_method_of_the_path(
+    client: TestClient, path: str, allowed: set[str]
+) -> None:
+    """A method that a path does not take is 405, with all that it takes in Allow."""
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"}:
+        response = client.request(method, path, json={})
+        if method in allowed:
+            assert response.status_code != 405
+        else:
+            assert problem(response) == 405
+            assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+# Tests
+
+
+@pytest.mark.parametrize("turn", ["one", "two"])
+def test_every_test_begins_without_a_note(client: TestClient, turn: str) -> None:
+    """No note of another test is left, whichever of the two runs first."""
+    assert everything(client) == []
+    added(client, text=turn)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/notes//", "/notes/1//", "/notes/1/2/", "/livez/x"])
+def test_an_unknown_path_is_404(client: TestClient, path: str) -> None:
+    """A path that leads nowhere is 404."""
+    assert problem(client.get(path)) == 404
+
+
+MISSING_NOTE_ROUTES = pytest.mark.parametrize(
+    ("method", "body"),
+    [("GET", None), ("PUT", GROCERIES), ("PATCH", {"text": "a"}), ("PATCH", {}), ("DELETE", None)],
+)
+
+
+@MISSING_NOTE_ROUTES
+def test_a_missing_note_is_404(client: TestClient, method: str, body: Body) -> None:
+    """Every verb on a note that is gone answers 404, names its id and makes no note."""
+    for note_id in (missing_id(client), 2**31, LARGEST_ID):
+        response = client.request(method, f"/notes/{note_id}/", json=body)
+        assert problem(response) == 404
+        assert str(note_id) in response.json()["detail"]
+    assert everything(client) == []
+
+
+@pytest.mark.parametrize(
+    "note_id",
+    ["0", "-1", "abc", "1.0", "+1", "1_000", "%00", "1%0A", str(2**63), "9" * 5_000],
+    ids=lambda note_id: note_id[:20],
+)
+@MISSING_NOTE_ROUTES
+def test_an_id_out_of_bounds_is_422(
+    client: TestClient, note_id: str, method: str, body: Body
+) -> None:
+    """Every verb answers 422 for what is not a whole number from 1 to 2^63-1."""
+    note = added(client)
+    assert problem(client.request(method, f"/notes/{note_id}/", json=body), "note_id") == 422
+    assert everything(client) == [note]
+
+
+def nested(depth: int) -> str:
+    """Return JSON arrays one in another."""
+    return "[" * depth + "]" * depth
+
+
+NOT_JSON = {
+    "empty": b"",
+    "cut": b'{"text": "a", "comple',
+    "trailing garbage": b'{"text": "a", "completed": true} x',
+    "two values": b'{"text": "a", "completed": true}{}',
+    "invalid UTF-8": b'{"text": "\xff", "completed": true}',
+    "a 5,000-digit text": b'{"text": %s, "completed": true}' % (b"9" * 5_000),
+    "a 5,000-digit completed": b'{"text": "a", "completed": %s}' % (b"9" * 5_000),
+    "100,000 deep": b'{"text": %s, "completed": true}' % nested(100_000).encode(),
+    "100,000 deep and ignored": b'{"text": "a", "completed": true, "x": %s}'
+    % nested(100_000).encode(),
+}
+NOT_OBJECTS = ["null", "true", "5", "NaN", '"text"', "[]", "[1]", f"[{nested(9)}]"]
+NOT_TEXTS = {
+    **{value: value for value in ("null", "true", "5", "-0.5", "NaN", "-Infinity", "1e400")},
+    **{value: value for value in ("[]", '["a"]', "{}", '{"text": "a"}')},
+    "U+0000": '"a\\u0000b"',
+    "a high surrogate": '"\\ud83d"',
+    "a low surrogate": '"a\\udf4b"',
+    "two surrogates in the wrong order": '"\\udf4b\\ud83d"',
+    "65,537 characters": f'"{"a" * 65_537}"',
+    "50 deep": nested(50),
+}
+NOT_BOOLEANS = {
+    **{value: value for value in ("null", "0", "1", "1.0", "NaN", "1e400", "[]", "{}")},
+    **{value: value for value in ('""', '"true"', '"yes"', '"\\ud800"')},
+    "50 deep": nested(50),
+}
+INVALID_BODIES = (
+    [pytest.param(body, 400, [], id=name) for name, body in NOT_JSON.items()]
+    + [pytest.param(body.encode(), 422, ["body"], id=f"body {body}") for body in NOT_OBJECTS]
+    + [
+        pytest.param(f'{{"text": {value}, "completed": true}}'.encode(), 422, ["text"], id=name)
+        for name, value in NOT_TEXTS.items()
+    ]
+    + [
+        pytest.param(f'{{"completed": {value}, "text": "a"}}'.encode(), 422, ["completed"], id=name)
+        for name, value in NOT_BOOLEANS.items()
+    ]
+    + [pytest.param(b'{"text": 5, "completed": 5}', 422, ["text", "completed"], id="both")]
+)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize(("body", "status", "blamed"), INVALID_BODIES)
+def test_an_invalid_body_is_refused(
+    client: TestClient, method: str, body: bytes, status: int, blamed: list[str]
+) -> None:
+    """A body that is no JSON is 400, one that is no note 422 with the name; nothing is written."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    response = client.request(method, path, content=body, headers=JSON)
+    assert problem(response, *blamed) == status
+    assert everything(client) == [note]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_deep_nesting_is_refused(client: TestClient, method: str) -> None:
+    """JSON nested 960 deep is 400 or 422, as far as this Python reads it; nothing is written."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    body = f'{{"text": {nested(960)}, "completed": true}}'
+    response = client.request(method, path, content=body.encode(), headers=JSON)
+    assert problem(response, *response.json().get("errors", [])) in (400, 422)
+    assert everything(client) == [note]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "blamed"),
+    [
+        ("POST", {}, ["text"]),
+        ("POST", {"completed": True}, ["text"]),
+        ("PUT", {}, ["text", "completed"]),
+        ("PUT", {"completed": True}, ["text"]),
+        ("PUT", {"text": "a"}, ["completed"]),
+    ],
+)
+def test_a_missing_member_is_422(
+    client: TestClient, method: str, body: dict[str, Any], blamed: list[str]
+) -> None:
+    """A note without text, or to be replaced without both members, is 422."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    assert problem(client.request(method, path, json=body), *blamed) == 422
+    assert everything(client) == [note]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
+)
+def test_a_body_that_is_not_declared_as_json_is_415(
+    client: TestClient, method: str, content_type: str | None
+) -> None:
+    """A body whose Content-Type is missing or another than JSON is 415; nothing is written."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    headers = {"Content-Type": content_type} if content_type else {}
+    body = b'{"text": "a", "completed": true}'
+    assert problem(client.request(method, path, content=body, headers=headers)) == 415
+    assert everything(client) == [note]
+
+
+def padded(size: int) -> bytes:
+    """Return a valid body of a size in bytes."""
+    start = b'{"text": "a", "completed": true, "x": "'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("chunks", [1, 3], ids=["with a length", "chunked"])
+def test_a_body_over_the_limit_is_413(client: TestClient, method: str, chunks: int) -> None:
+    """A body over a mebibyte is 413 and writes nothing; a body of just that size is taken."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    for body in padded(LIMIT + 1), padded(3_000_000):
+        content = body if chunks == 1 else iter([body[:10], body[10:LIMIT], body[LIMIT:]])
+        assert problem(client.request(method, path, content=content, headers=JSON)) == 413
+    assert everything(client) == [note]
+    response = client.request(method, path, content=padded(LIMIT), headers=JSON)
+    assert response.status_code == (201 if method == "POST" else 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/notes/", None),
+        ("GET", "/notes/{}/", None),
+        ("POST", "/notes/", GROCERIES),
+        ("PUT", "/notes/{}/", GROCERIES),
+        ("PATCH", "/notes/{}/", {}),
+        ("DELETE", "/notes/{}/", None),
+    ],
+)
+def test_a_bug_is_500(deployment: Deployment, method: str, path: str, body: Body) -> None:
+    """A statement that the database does not understand is 500, and its words are not shown."""
+    client, sql = deployment
+    path = path.format(added(client)["id"])
+    sql("ALTER TABLE notes RENAME COLUMN completed TO done")
+    try:
+        response = client.request(method, path, json=body)
+    finally:
+        sql("ALTER TABLE notes RENAME COLUMN done TO completed")
+    assert problem(response) == 500
+    assert not re.search("column|completed|notes", response.text)
+    assert client.get("/notes/").status_code == 200
+
+
+def test_a_locked_sqlite_is_503(tmp_path: Path) -> None:
+    """A write that SQLite's lock keeps out for DB_TIMEOUT is 503; reads go on."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with deployed(DATABASE_URL=url, DB_TIMEOUT="0.3") as client, reached(url) as sql:
+        sql("BEGIN EXCLUSIVE")
+        response = client.post("/notes/", json=GROCERIES)
+        assert problem(response) == 503
+        assert response.headers["Retry-After"] == "1"
+        assert everything(client) == []
+        sql("COMMIT")
+        note = added(client)
+        assert everything(client) == [note]
+
+
+def test_a_locked_postgres_is_504(postgres: Postgres) -> None:
+    """A statement that Postgres took and keeps for DB_TIMEOUT is 504, and tells a write's fate."""
+    url = postgres.create_database("locked")
+    with deployed(DATABASE_URL=url, DB_TIMEOUT="0.3") as client, reached(url) as sql:
+        sql("BEGIN")
+        sql("LOCK TABLE notes")
+        read, write = client.get("/notes/"), client.post("/notes/", json=GROCERIES)
+        sql("COMMIT")
+    assert (problem(read), problem(write)) == (504, 504)
+    assert "may have been applied" in write.json()["detail"]
+    assert "applied" not in read.json()["detail"]
+
+
+def test_a_missing_key_is_401(tmp_path: Path) -> None:
+    """Where keys are set, the notes need one, and the probes do not."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with deployed(DATABASE_URL=url, API_KEYS="one, two") as client:
+        for headers in {}, {"Authorization": "Bearer three"}, {"Authorization": "Basic one"}:
+            response = client.post("/notes/", json=GROCERIES, headers=headers)
+            assert problem(response) == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert client.get("/readyz").status_code == 200
+        client.headers["Authorization"] = "Bearer two"
+        assert everything(client) == []
+
+
+# CORS
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_preflight_from_any_origin_is_granted(client: TestClient, method: str) -> None:
+    """Every method and every header may be used from every origin, without credentials."""
+    asked = {"Access-Control-Request-Method": method}
+    asked["Access-Control-Request-Headers"] = "content-type, if-match, x-anything"
+    response = client.options("/notes/", headers=asked)
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert method in response.headers["Access-Control-Allow-Methods"].split(", ")
+    allowed = response.headers["Access-Control-Allow-Headers"].split(", ")
+    assert {"content-type", "if-match", "x-anything"} <= set(allowed)
+    assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+def test_an_answer_may_be_read_from_any_origin(client: TestClient) -> None:
+    """An answer shows itself and five headers to every origin, with a cookie or without."""
+    for cookie in {}, {"Cookie": "session=1"}:
+        headers = client.get("/notes/", headers=cookie).headers
+        assert {name: value for name, value in headers.items() if name.startswith("access-")} == {
+            "access-control-allow-origin": "*",
+            "access-control-expose-headers": "Location, Link, ETag, X-Total-Count, Retry-After",
+        }
+
+
+# Conditional requests
+
+
+def test_single_notes_carry_a_strong_etag(client: TestClient) -> None:
+    """POST, GET, PUT and PATCH that leave the same note behind answer the same strong ETag."""
+    created = client.post("/notes/", json=GROCERIES)
+    path = created.headers["Location"]
+    answers = [client.get(path), client.put(path, json=GROCERIES), client.patch(path, json={})]
+    assert {answer.headers["ETag"] for answer in answers} == {created.headers["ETag"]}
+    assert re.fullmatch(r'"[!#-~]+"', created.headers["ETag"])
+
+
+def test_the_etag_depends_on_the_content(client: TestClient) -> None:
+    """Another text, completed or id is another ETag; the content of before has that of before."""
+    created = client.post("/notes/", json=GROCERIES)
+    path = created.headers["Location"]
+    tags = [created.headers["ETag"], client.post("/notes/", json=GROCERIES).headers["ETag"]]
+    changes: list[Body] = [{"text": "b"}, {"completed": True}, {"text": GROCERIES["text"]}]
+    tags += [client.patch(path, json=change).headers["ETag"] for change in changes]
+    assert len(set(tags)) == len(tags)
+    assert client.patch(path, json=GROCERIES).headers["ETag"] == tags[0]
+
+
+def test_the_etag_is_the_same_on_both_databases(
+    on_sqlite: Deployment, on_postgres: Deployment
+) -> None:
+    """The same note has one ETag, wherever it is stored."""
+    created = on_sqlite.client.post("/notes/", json={"text": "b\u00fcro", "completed": True})
+    note_id = created.json()["id"]
+    on_postgres.sql("DELETE FROM notes")
+    on_postgres.sql(f"INSERT INTO notes (id, text, completed) VALUES ({note_id}, 'büro', true)")  # noqa: S608 - an int
+    stored = on_postgres.client.get(f"/notes/{note_id}/")
+    assert stored.json() == created.json()
+    assert stored.headers["ETag"] == created.headers["ETag"]
+
+
+WRITES = pytest.mark.parametrize(
+    ("method", "body"),
+    [("PUT", {"text": "b", "completed": True}), ("PATCH", {"text": "b"}), ("DELETE", None)],
+)
+
+
+@WRITES
+@pytest.mark.parametrize(
+    "if_match", ["{tag}", '"x", {tag}', '"x",{tag}', '{tag}, "x"', "*", 'W/"x", {tag}']
+)
+def test_if_match_lets_a_write_to_that_note_pass(
+    client: TestClient, method: str, body: Body, if_match: str
+) -> None:
+    """A write is done when If-Match is * or names the stored note's tag among others."""
+    created = client.post("/notes/", json=GROCERIES)
+    headers = {"If-Match": if_match.format(tag=created.headers["ETag"])}
+    response = client.request(method, created.headers["Location"], json=body, headers=headers)
+    assert response.status_code == 200
+    assert everything(client) == ([{**created.json(), **body}] if body else [])
+
+
+@WRITES
+@pytest.mark.parametrize("if_match", ['"x"', "W/{tag}", '"x", W/{tag}', "{bare}", '"*"', ""])
+def test_if_match_of_another_note_is_412(
+    client: TestClient, method: str, body: Body, if_match: str
+) -> None:
+    """A write is 412 and changes nothing when If-Match does not name the tag, or only as weak."""
+    created = client.post("/notes/", json=GROCERIES)
+    tag = created.headers["ETag"]
+    headers = {"If-Match": if_match.format(tag=tag, bare=tag.strip('"'))}
+    response = client.request(method, created.headers["Location"], json=body, headers=headers)
+    assert problem(response) == 412
+    assert everything(client) == [created.json()]
+
+
+@WRITES
+@pytest.mark.parametrize("if_match", ['"x"', "*"])
+def test_if_match_of_a_missing_note_is_404(
+    client: TestClient, method: str, body: Body, if_match: str
+) -> None:
+    """A note that is gone is 404 whatever If-Match says."""
+    path = f"/notes/{missing_id(client)}/"
+    response = client.request(method, path, json=body, headers={"If-Match": if_match})
+    assert problem(response) == 404
+
+
+def test_if_match_may_be_sent_in_two_headers(client: TestClient) -> None:
+    """Two If-Match headers are one list."""
+    created = client.post("/notes/", json=GROCERIES)
+    headers = [("If-Match", '"x"'), ("If-Match", created.headers["ETag"])]
+    assert client.delete(created.headers["Location"], headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("known", ["{tag}", "W/{tag}", '"x", {tag}', "*"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_known_note_is_304(client: TestClient, method: str, known: str) -> None:
+    """A read is 304 without a body when If-None-Match names the note's tag, weak or strong."""
+    created = client.post("/notes/", json=GROCERIES)
+    tag = created.headers["ETag"]
+    headers = {"If-None-Match": known.format(tag=tag)}
+    response = client.request(method, created.headers["Location"], headers=headers)
+    assert (response.status_code, response.content) == (304, b"")
+    assert (response.headers["ETag"], response.headers["Cache-Control"]) == (tag, "no-cache")
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_changed_note_is_read_anew(client: TestClient) -> None:
+    """A read with the tag of an older version answers the note."""
+    created = client.post("/notes/", json=GROCERIES)
+    path = created.headers["Location"]
+    new = client.patch(path, json={"completed": True}).json()
+    response = client.get(path, headers={"If-None-Match": created.headers["ETag"]})
+    assert (response.status_code, response.json()) == (200, new)
+
+
+# Over a socket
+
+
+def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) -> None:
+    """Of twelve writers with the same tag one gets 200, eleven get 412, and its note is stored."""
+    together = Barrier(12)
+
+    def write(number: int) -> Response:
+        with httpx2.Client(headers={"If-Match": created.headers["ETag"]}) as writer:
+            together.wait()
+            return writer.patch(url, json={"text": f"writer {number}"})
+
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=empty_database) as service,
+        ThreadPoolExecutor(12) as writers,
+    ):
+        created = httpx2.post(f"{service.url}/notes/", json=GROCERIES)
+        url = service.url + created.headers["Location"]
+        answers = sorted(writers.map(write, range(12)), key=lambda answer: answer.status_code)
+        assert [answer.status_code for answer in answers] == [200] + [412] * 11
+        assert httpx2.get(url).json() == answers[0].json()
+
+
+def test_a_connection_outlives_odd_requests(tmp_path: Path) -> None:
+    """A connection still serves after a HEAD, a 404, a 405 and two kinds of 413."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with (
+        Service.python(tmp_path, DATABASE_URL=url) as service,
+        httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client,
+    ):
+        note = client.post("/notes/", json=GROCERIES).json()
+        path = f"/notes/{note['id']}"
+        assert client.head(path).headers["Content-Length"] == str(len(client.get(path).content))
+        assert problem(client.put("/nothing", json={})) == 404
+        assert problem(client.put("/notes", json={})) == 405
+        chunked = iter([padded(3_000_000)])
+        assert problem(client.post("/notes", content=padded(3_000_000), headers=JSON)) == 413
+        assert problem(client.post("/notes", content=chunked, headers=JSON)) == 413
+        assert client.get(path).json() == note
+
+
+# All calls together
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+
+
+class Notes(RuleBasedStateMachine):
+    """The service beside a dict: after every step both hold the same notes."""
+
+    ids = Bundle("ids")
+
+    def __init__(self, client: TestClient) -> None:
+        """Begin without a note."""
+        super().__init__()
+        self.client = client
+        for note in everything(client):
+            client.delete(f"/notes/{note['id']}/")
+        self.notes: dict[int, dict[str, Any]] = {}
+
+    @rule(target=ids, text=TEXTS, completed=st.booleans())
+    def create(self, text: str, completed: bool) -> int:
+        """POST makes a note with a new id."""
+        note = added(self.client, text=text, completed=completed)
+        assert note["id"] not in self.notes
+        self.notes[note["id"]] = {"id": note["id"], "text": text, "completed": completed}
+        return int(note["id"])
+
+    @rule(
+        note_id=ids,
+        change=st.fixed_dictionaries({}, optional={"text": TEXTS, "completed": st.booleans()}),
+    )
+    def change(self, note_id: int, change: dict[str, Any]) -> None:
+        """PUT of both members and PATCH of fewer change that note, if it is there."""
+        method = "PUT" if len(change) == 2 else "PATCH"
+        response = self.client.request(method, f"/notes/{note_id}/", json=change)
+        assert response.status_code == 200
+        self.notes[note_id].update(change)
+        assert response.json() == self.notes[note_id]
+
+    @rule(note_id=consumes(ids))
+    def delete(self, note_id: int) -> None:
+        """DELETE answers the note once, and 404 from then on."""
+        deleted = self.client.delete(f"/notes/{note_id}/").json()
+        del deleted["message"]
+        assert deleted == self.notes.pop(note_id)
+        assert problem(self.client.delete(f"/notes/{note_id}/")) == 404
+
+    @rule(sort=st.sampled_from(["id", "-id", "text", "-text", "completed", "-completed"]))
+    def sort(self, sort: str) -> None:
+        """A sorted list has the dict's order, with ties by id."""
+        notes = sorted(self.notes.values(), key=lambda note: note["id"])
+        column = sort.removeprefix("-")
+        notes.sort(key=lambda note: note[column], reverse=sort.startswith("-"))
+        assert self.client.get("/notes/", params={"sort": sort, "take": 100}).json() == notes
+
+    @rule(completed=st.booleans(), skip=st.integers(0, 5), take=st.integers(0, 5))
+    def filter(self, completed: bool, skip: int, take: int) -> None:
+        """A filtered page has the dict's notes."""
+        notes = [note for _, note in sorted(self.notes.items()) if note["completed"] is completed]
+        params = {"completed": str(completed).lower(), "skip": str(skip), "take": str(take)}
+        assert self.client.get("/notes/", params=params).json() == notes[skip : skip + take]
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        """The list is the dict."""
+        assert everything(self.client) == [note for _, note in sorted(self.notes.items())]
+
+
+def test_the_service_is_a_dict_of_notes(client: TestClient) -> None:
+    """Whatever the order of the calls, the service holds what a dict would."""
+    few = settings(max_examples=15, stateful_step_count=15, deadline=None, database=None)
+    run_state_machine_as_test(lambda: Notes(client), settings=few)  # type: ignore[arg-type]  # any maker of one will do
+
+
+# Import
+
+IMPORT = """
+import sys
+events = []
+watched = ("socket.", "sqlite3.", "_thread.start_new_thread", "subprocess.")
+sys.addaudithook(lambda name, _: name.startswith(watched) and events.append(name))
+import main
+print(events)
+"""
+
+
+def test_importing_opens_nothing(tmp_path: Path) -> None:
+    """Importing main opens no socket, no database and no thread."""
+    variables = environment(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", PYTHONPATH=str(ROOT))
+    command = [sys.executable, "-c", IMPORT]
+    answer = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "[]\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,65 @@
+"""Ready-made clients and linters from npm: how the tests install and run them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT, Postgres, Service, environment, needs
+
+FOLDER = Path(__file__).parent
+PACKAGES = FOLDER / "node_modules"
+
+
+def run(folder: Path, *command: str | Path, **variables: str) -> str:
+    """Return what a command prints; the calling test fails with it when the command fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        pytest.fail(f"{Path(command[0]).name}: exit status {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def install() -> None:
+    """Install the packages that package-lock.json pins, if they are not installed yet."""
+    needs("node", "npm")
+    lock, installed = FOLDER / "package-lock.json", PACKAGES / "installed-lock.json"
+    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+        run(FOLDER, "npm", "ci")
+        installed.write_bytes(lock.read_bytes())
+
+
+def program(name: str) -> Path:
+    """Return the path of a program that one of the packages brings."""
+    return PACKAGES / ".bin" / name
+
+
+def document(folder: Path, **variables: str) -> Path:
+    """Return a file with the OpenAPI document of a service that has these variables."""
+    script = "import json, main; print(json.dumps(main.app.openapi(), indent=1))"
+    file = folder / "openapi.json"
+    file.write_text(run(ROOT, sys.executable, "-c", script, **variables))
+    return file
+
+
+@contextmanager
+def served(
+    request: pytest.FixtureRequest, paths: pytest.TempPathFactory, **variables: str
+) -> Iterator[Service]:
+    """Lend the service on an empty database of the kind that a fixture's parameter names."""
+    folder = paths.mktemp("served")
+    database = f"sqlite:///{folder}/notes.db"
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        database = server.create_database(folder.name)
+    with Service.python(folder, DATABASE_URL=database, **variables) as service:
+        yield service

@@ -1,0 +1,129 @@
+"""The service inside the tests' own process, on each database."""
+
+import importlib.util
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.servers import MAIN_VARIABLES, ROOT, Postgres
+
+ORIGIN = "https://app.example"
+GROCERIES = {"text": "Get Groceries from the store", "completed": False}
+
+
+@contextmanager
+def deployed(**variables: str) -> Iterator[TestClient]:
+    """Lend a client, from another origin, of a main.py that is loaded with these variables."""
+    spec = importlib.util.spec_from_file_location("deployed", ROOT / "main.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in MAIN_VARIABLES:
+            patch.setenv(name, variables.get(name, ""))  # empty hides what an .env file sets
+        spec.loader.exec_module(module)
+    with TestClient(
+        module.app,
+        headers={"Origin": ORIGIN},
+        follow_redirects=False,
+        raise_server_exceptions=False,
+    ) as client:
+        yield client
+
+
+@contextmanager
+def reached(url: str) -> Iterator[Callable[[str], Any]]:
+    """Lend a function that runs SQL in a database, past the service."""
+    connection: Any
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    else:
+        connection = psycopg.connect(url, autocommit=True)
+    with closing(connection):
+        yield connection.execute
+
+
+class Deployment(NamedTuple):
+    """The service, and the way past it into its database."""
+
+    client: TestClient
+    sql: Callable[[str], Any]
+
+
+@contextmanager
+def deployment_on(url: str) -> Iterator[Deployment]:
+    """Lend the service on a database."""
+    with deployed(DATABASE_URL=url) as client, reached(url) as sql:
+        yield Deployment(client, sql)
+
+
+def added(client: TestClient, **members: str | bool) -> dict[str, Any]:
+    """Return a note that is made by POST."""
+    response = client.post("/notes/", json=GROCERIES | members)
+    assert response.status_code == 201
+    note: dict[str, Any] = response.json()
+    return note
+
+
+def everything(client: TestClient) -> list[dict[str, Any]]:
+    """Return all notes."""
+    notes: list[dict[str, Any]] = client.get("/notes/", params={"take": 100}).json()
+    return notes
+
+
+def problem(response: Response, *blamed: str) -> int:
+    """Return an error's status once it has the shape of all errors, and blames what it ought to."""
+    body = response.json()
+    status, detail = response.status_code, body["detail"]
+    title = HTTPStatus(status).phrase
+    shape = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    errors = body.pop("errors", {})
+    assert body == {**shape, "message": detail}
+    assert sorted(errors) == sorted(blamed)
+    assert all(isinstance(what, str) and what in detail for what in errors.values())
+    assert detail.endswith(".")
+    assert not re.search(r"Traceback|SELECT|INSERT|UPDATE |sqlite|asyncpg|\(0x", response.text)
+    expected = {
+        "Content-Type": "application/problem+json",
+        "X-Content-Type-Options": "nosniff",
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "Location, Link, ETag, X-Total-Count, Retry-After",
+    }
+    assert {name: response.headers.get(name) for name in expected} == expected
+    return status
+
+
+@pytest.fixture(scope="session")
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The service on SQLite."""
+    with deployment_on(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db") as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def on_postgres(postgres: Postgres) -> Iterator[Deployment]:
+    """The service on Postgres."""
+    with deployment_on(postgres.create_database("contract")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(params=["on_sqlite", "on_postgres"], ids=["sqlite", "postgres"])
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """The service without a note, on each of the two."""
+    deployment: Deployment = request.getfixturevalue(request.param)
+    deployment.sql("DELETE FROM notes")
+    return deployment
+
+
+@pytest.fixture
+def client(deployment: Deployment) -> TestClient:
+    """A client of the service without a note, on each of the two."""
+    return deployment.client

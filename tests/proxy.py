@@ -1,0 +1,84 @@
+"""A TCP proxy in front of a server, to break connections as networks do."""
+
+import contextlib
+import socket
+import socketserver
+import threading
+from typing import Self
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Passes connections on to a port; it can hold everything back, and cut off replies."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, target: int) -> None:
+        """Listen on a free port in front of the port `target`."""
+        super().__init__(("127.0.0.1", 0), Link)
+        self.port = int(self.server_address[1])
+        self.target = target
+        self.flowing = threading.Event()
+        self.resume()
+        self.marker = b""
+        self.marked = 0
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+
+    def stall(self) -> None:
+        """Let nothing through any more, in either direction; connections stay open."""
+        self.flowing.clear()
+
+    def resume(self) -> None:
+        """Let everything through again, and first what was held back."""
+        self.flowing.set()
+
+    def cut_replies(self, marker: str = "") -> None:
+        """Close a connection in place of the reply to the first message with the marker.
+
+        All such messages are counted, in `marked`.
+        """
+        self.marker, self.marked = marker.encode(), 0
+
+    def __enter__(self) -> Self:
+        """Serve."""
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop serving."""
+        self.resume()
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class Link(socketserver.BaseRequestHandler):
+    """One connection through the proxy."""
+
+    server: Proxy
+    request: socket.socket
+    cut = False  # whether the next reply is not to arrive
+
+    def handle(self) -> None:
+        """Pass both ways until one side ends."""
+        with contextlib.suppress(OSError), socket.create_connection(
+            ("127.0.0.1", self.server.target)
+        ) as server:
+            back = threading.Thread(target=self.pass_back, args=(server,), daemon=True)
+            back.start()
+            while data := self.request.recv(65_536):
+                if self.server.marker and self.server.marker in data:
+                    self.server.marked += 1
+                    self.cut = self.server.marked == 1
+                self.server.flowing.wait()
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    def pass_back(self, server: socket.socket) -> None:
+        """Pass the replies on, until one is to be cut off."""
+        with contextlib.suppress(OSError):
+            while (data := server.recv(65_536)) and not self.cut:
+                self.server.flowing.wait()
+                self.request.sendall(data)
+            self.request.shutdown(socket.SHUT_RDWR)

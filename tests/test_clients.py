@@ -1,0 +1,53 @@
+"""Front ends' ready-made clients, as npm has them, against the service on both databases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients import FOLDER, PACKAGES, document, install, program, run, served
+from tests.servers import Service
+
+STRICT = "--strict --skipLibCheck --module nodenext --target es2022 --types node".split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packages() -> None:
+    """The installed npm packages."""
+    install()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The service, on each of the two databases."""
+    with served(request, tmp_path_factory) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program typed.mts, compiled with the types that the OpenAPI document gives."""
+    folder = tmp_path_factory.mktemp("typed")
+    (folder / "node_modules").symlink_to(PACKAGES)
+    (folder / "typed.mts").write_bytes((FOLDER / "typed.mts").read_bytes())
+    run(folder, program("openapi-typescript"), document(folder), "--output", "schema.mts")
+    run(folder, program("tsc"), *STRICT, "typed.mts")
+    return folder / "typed.mjs"
+
+
+def node_test(file: Path, service: Service) -> None:
+    """Run a file of Node's tests against the service."""
+    run(FOLDER, "node", "--test-reporter=spec", file, NOTES_URL=service.url)
+
+
+@pytest.mark.parametrize("client", ["react_admin", "refine", "angular"])
+def test_ready_made_clients_work_unmodified(client: str, service: Service) -> None:
+    """A published client does all of its calls, and shows the messages of a 404 and a 422."""
+    node_test(FOLDER / f"{client}.mjs", service)
+
+
+def test_generated_types_compile_and_work(compiled: Path, service: Service) -> None:
+    """A strict program on generated types compiles, and does what its types say."""
+    node_test(compiled, service)

@@ -1,0 +1,223 @@
+"""What each variable takes, and how the start ends when one makes no sense."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import pytest
+
+from tests.fixtures import deployed
+from tests.servers import MAIN_VARIABLES, ROOT, Postgres, Service, environment
+
+SERVER = "postgresql://notes:secret@127.0.0.1"
+REFUSED = [
+    ("DATABASE_URL", "notes.db"),
+    ("DATABASE_URL", "mysql://127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql+psycopg2://127.0.0.1/notes"),
+    ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite:///notes.db?timeout=3"),
+    ("DATABASE_URL", "sqlite:////no/such/folder/notes.db"),
+    ("DATABASE_URL", f"sqlite:///{ROOT}"),
+    ("DATABASE_URL", f"{SERVER}:5432:5433/notes"),
+    ("DATABASE_URL", f"{SERVER}:99999/notes"),
+    ("DATABASE_URL", f"{SERVER}:http/notes"),
+    ("DATABASE_URL", "postgresql://[::1/notes"),
+    ("DATABASE_URL", "postgresql://notes:sec/ret@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:sec#ret@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:sec@ret@127.0.0.1/notes"),
+    ("DATABASE_URL", f"{SERVER}/notes?sslmode=perhaps"),
+    ("DATABASE_URL", f"{SERVER}/notes?target_session_attrs=fast"),
+    ("POOL_SIZE", "many"),
+    ("POOL_SIZE", "0"),
+    ("POOL_SIZE", "-1"),
+    ("POOL_SIZE", "2.5"),
+    ("POOL_SIZE", "1000000"),
+    ("MAX_OVERFLOW", "some"),
+    ("MAX_OVERFLOW", "-1"),
+    ("POOL_TIMEOUT", "0"),
+    ("POOL_TIMEOUT", "nan"),
+    ("POOL_TIMEOUT", "inf"),
+    ("DB_TIMEOUT", "soon"),
+    ("DB_TIMEOUT", "-1"),
+    ("CORS_ORIGINS", "*,https://a.example"),
+    ("CORS_ORIGINS", "https://*.example"),
+    ("CORS_ORIGINS", "https://a.example/"),
+    ("CORS_ORIGINS", "a.example"),
+    ("CORS_ORIGINS", ","),
+    ("CORS_ORIGIN_REGEX", "https://(.example"),
+    ("API_KEYS", " , "),
+    ("MAX_BODY_BYTES", "-1"),
+    ("MAX_BODY_BYTES", "1MB"),
+    ("HOST", "not a host"),
+    ("PORT", "http"),
+    ("PORT", "-1"),
+    ("PORT", "70000"),
+    ("host_server", "db.example:5432"),
+    ("host_server", "postgresql://db.example"),
+    ("db_server_port", "many"),
+    ("db_server_port", "70000"),
+    ("ssl_mode", "perhaps"),
+]
+TAKEN = [
+    ("DATABASE_URL", "sqlite:///./notes.db"),
+    ("DATABASE_URL", f"{SERVER}/notes"),
+    ("DATABASE_URL", "postgres://127.0.0.1"),
+    ("DATABASE_URL", "postgresql+asyncpg://no%40tes:s%2F%23%25@127.0.0.1:5432/no%20tes"),
+    ("DATABASE_URL", "postgresql://[::1]:5432/notes"),
+    ("DATABASE_URL", "postgresql://127.0.0.1:5432,127.0.0.2:5433/notes?target_session_attrs=any"),
+    ("DATABASE_URL", f"{SERVER}/notes?sslmode=verify-full&statement_cache_size=0"),
+    ("DATABASE_URL", "postgresql:///notes?host=/run/postgresql"),
+    ("POOL_SIZE", "1"),
+    ("MAX_OVERFLOW", "0"),
+    ("POOL_TIMEOUT", "0.5"),
+    ("DB_TIMEOUT", "30"),
+    ("CORS_ORIGINS", "*"),
+    ("CORS_ORIGINS", "https://a.example, http://localhost:5173,null"),
+    ("CORS_ORIGINS", "capacitor://localhost"),
+    ("CORS_ORIGIN_REGEX", r"https://pr-\d+\.a\.example"),
+    ("API_KEYS", "one, two"),
+    ("MAX_BODY_BYTES", "1"),
+    ("HOST", "0.0.0.0"),  # noqa: S104 - nothing listens: the module is loaded, no more
+    ("HOST", "::1"),
+    ("HOST", "localhost"),
+    ("PORT", "80"),
+    ("host_server", "db.example"),
+    ("db_server_port", "6432"),
+    ("database_name", "my notes"),
+    ("db_username", "no@tes"),
+    ("db_password", "@/#:%?"),
+    ("ssl_mode", "verify-full"),
+]
+
+
+@pytest.fixture(scope="module")
+def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A main.py that no .env file lies beside."""
+    return Path(copyfile(ROOT / "main.py", tmp_path_factory.mktemp("main") / "main.py"))
+
+
+def load(main: Path, **variables: str) -> dict[str, Any]:
+    """Return the globals of a main.py that is loaded with these variables alone."""
+    if variables.keys() & {"db_server_port", "database_name", "ssl_mode"}:
+        variables.setdefault("host_server", "127.0.0.1")  # without it they mean nothing
+    with pytest.MonkeyPatch.context() as patch:
+        for name in MAIN_VARIABLES:
+            patch.delenv(name, raising=False)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        return runpy.run_path(str(main))
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_value_without_sense_ends_the_start(
+    main: Path, name: str, value: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The start ends with one line that names the variable, and a status that is not 0."""
+    with pytest.raises(SystemExit) as end:
+        load(main, **{name: value})
+    printed = capfd.readouterr()
+    assert end.value.code not in (0, None)
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert printed.err.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "form"),
+    [
+        ("DATABASE_URL", "mysql://127.0.0.1/notes", "sqlite:///FILE or postgresql://USER:PASSWORD"),
+        ("POOL_SIZE", "0", "greater than or equal to 1"),
+        ("POOL_TIMEOUT", "soon", "a valid number"),
+        ("PORT", "70000", "less than or equal to 65535"),
+        ("CORS_ORIGINS", "*,https://a.example", "* alone, or origins such as https://"),
+        ("CORS_ORIGIN_REGEX", "(", "a valid regular expression"),
+    ],
+)
+def test_line_says_what_the_variable_may_be(
+    main: Path, name: str, value: str, form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The line tells the form or the bound that a value has to keep."""
+    with pytest.raises(SystemExit):
+        load(main, **{name: value})
+    assert form in capfd.readouterr().err
+
+
+def test_process_ends_without_a_traceback(main: Path) -> None:
+    """`python main.py` prints that line and nothing else."""
+    ended = subprocess.run(
+        [sys.executable, str(main)],
+        env=environment(POOL_SIZE="many"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=15,
+    )
+    assert ended.returncode != 0
+    assert (ended.stdout, ended.stderr.count("\n")) == ("", 1)
+    assert ended.stderr.startswith("POOL_SIZE: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("POOL_SIZE", "many"), ("DATABASE_URL", "sqlite:////no/such/folder/n.db")]
+)
+def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
+    """The master ends with its two workers instead of starting them again and again."""
+    service = Service.gunicorn(tmp_path, **{name: value})
+    try:
+        status = service.process.wait(15)
+    finally:
+        service.stop()
+    log = service.log.read_text()
+    assert status != 0
+    assert f"\n{name}: " in log
+    assert "Traceback" not in log
+    assert log.count("Booting worker") == 2
+
+
+@pytest.mark.parametrize(("name", "value"), TAKEN)
+def test_value_with_sense_is_taken(
+    main: Path, name: str, value: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A value that makes sense is read without a word."""
+    load(main, **{name: value})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_every_variable_is_in_the_table() -> None:
+    """The table has a value for each variable that main.py reads."""
+    assert {name for name, _ in TAKEN} == {*MAIN_VARIABLES} - {"WEB_CONCURRENCY"}
+
+
+def test_empty_value_is_the_default(main: Path) -> None:
+    """A variable that is set to nothing counts as unset."""
+    names = [name for name in MAIN_VARIABLES if name != "WEB_CONCURRENCY"]
+    empty, unset = load(main, **dict.fromkeys(names, "")), load(main)
+    settings = [name for name in names if name.isupper()]
+    assert [empty[name] for name in settings] == [unset[name] for name in settings]
+
+
+def test_env_file_gives_way_to_the_environment(main: Path, tmp_path: Path) -> None:
+    """A variable comes from the .env file beside main.py, unless the environment has it."""
+    copy = Path(copyfile(main, tmp_path / "main.py"))
+    (tmp_path / ".env").write_text("POOL_SIZE=7\nMAX_OVERFLOW=8\n")
+    settings = load(copy, MAX_OVERFLOW="9")
+    assert (settings["POOL_SIZE"], settings["MAX_OVERFLOW"]) == (7, 9)
+
+
+def test_variables_of_the_tutorial_reach_the_database(postgres: Postgres) -> None:
+    """The tutorial's variables connect, whatever characters their values hold."""
+    postgres.create_database("my notes")
+    postgres.sql("CREATE ROLE \"no@tes\" LOGIN SUPERUSER PASSWORD '@/#:%?'")
+    variables = {
+        "host_server": "127.0.0.1",
+        "db_server_port": str(postgres.port),
+        "database_name": "my notes",
+        "db_username": "no@tes",
+        "db_password": "@/#:%?",
+        "ssl_mode": "disable",
+    }
+    with deployed(**variables) as client:
+        assert client.get("/readyz").status_code == 200
+    assert postgres.sql("SELECT to_regclass('notes')", "my notes").strip() == "notes"

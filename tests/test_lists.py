@@ -1,0 +1,356 @@
+"""Lists: their pages, filters, order and links, and json-server's names for them."""
+
+from itertools import pairwise
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.fixtures import added, everything, problem
+
+ORDERS = ["id", "-id", "text", "-text", "completed", "-completed"]
+HUGE = "9" * 5_000
+
+Notes = list[dict[str, Any]]
+
+
+def texts(response: Response) -> list[str]:
+    """Return the texts of a list of notes."""
+    assert response.status_code == 200
+    return [note["text"] for note in response.json()]
+
+
+def walk(client: TestClient, path: str) -> list[Response]:
+    """Return a page of a list and all that follow by its Link."""
+    pages = [client.get(path)]
+    while "next" in pages[-1].links:
+        pages.append(client.get(pages[-1].url.join(pages[-1].links["next"]["url"])))
+        assert pages[-1].json(), "a link leads to a page without notes"
+    return pages
+
+
+def ordered(notes: Notes, sort: str) -> Notes:
+    """Return notes, oldest first, in an order with ties by id."""
+    column = sort.removeprefix("-")
+    return sorted(notes, key=lambda note: note[column], reverse=sort.startswith("-"))
+
+
+@pytest.fixture
+def seven(client: TestClient) -> Notes:
+    """Seven notes, oldest first: some texts and some ticks are the same."""
+    pairs = zip(["b", "a", "B", "ä", "b", "", "a"], [1, 0, 1, 0, 0, 1, 1], strict=True)
+    return [added(client, text=text, completed=bool(completed)) for text, completed in pairs]
+
+
+# Pages
+
+
+@pytest.mark.parametrize("skip", [0, 1, 6, 7, 2**31, 2**63 - 1])
+@pytest.mark.parametrize("take", [0, 1, 7, 100])
+def test_a_page_is_a_slice(client: TestClient, seven: Notes, skip: int, take: int) -> None:
+    """A page is the slice of the list that skip and take name; past the end it is empty."""
+    page = client.get("/notes/", params={"skip": skip, "take": take})
+    assert (page.status_code, page.json()) == (200, seven[skip : skip + take])
+
+
+def test_a_page_has_twenty_notes(client: TestClient) -> None:
+    """Without take a page has the twenty oldest notes."""
+    made = [added(client, text=str(number)) for number in range(21)]
+    assert client.get("/notes/").json() == made[:20]
+
+
+@pytest.mark.parametrize("sort", ["id", "-id"])
+def test_after_is_exclusive(client: TestClient, seven: Notes, sort: str) -> None:
+    """A page after an id begins with the next note in its order, whether the id is there or not."""
+    line = ordered(seven, sort)
+    client.delete(f"/notes/{line[2]['id']}/")
+    for last in (1, 2):
+        page = client.get("/notes/", params={"after": line[last]["id"], "sort": sort, "take": 2})
+        assert page.json() == line[3:5]
+    beyond = 2**63 - 1 if sort == "id" else 1
+    assert client.get("/notes/", params={"after": beyond, "sort": sort}).json() == []
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+def test_a_list_has_the_order_that_sort_names(client: TestClient, seven: Notes, sort: str) -> None:
+    """Notes are ordered by id, by the code points of their text or by completed; ties by id."""
+    line = sorted(seven, key=lambda note: note["id"])
+    assert client.get("/notes/", params={"sort": sort}).json() == ordered(line, sort)
+
+
+BOUNDS = [
+    *[(name, value) for name in ("skip", "take") for value in ("-1", "1.5", "abc", "", HUGE)],
+    *[("skip", str(2**63)), ("take", "101"), ("take", "1_0"), ("skip", "+1"), ("skip", "\u0663")],
+    *[("after", value) for value in ("0", "-1", "abc", "", str(2**63), HUGE)],
+    *[("id", value) for value in ("0", "-1", "abc", "", str(2**63), HUGE)],
+    *[("sort", value) for value in ("", "bogus", "-", "--id", "ID", "id;")],
+    *[("completed", value) for value in ("", "yes", "1", "True", "null")],
+    *[("count", value) for value in ("", "yes", "1", "True")],
+    *[("q", "\0"), ("text_like", "a\0")],
+    *[("_start", value) for value in ("-1", "abc", "", str(2**63), HUGE)],
+    *[("_end", value) for value in ("-1", "abc", "", "101", str(2**63), HUGE, "\u0663")],
+    *[("_sort", value) for value in ("", "bogus")],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [pytest.param(*bound, id="=".join(bound)[:24]) for bound in BOUNDS]
+)
+def test_a_parameter_out_of_bounds_is_422(client: TestClient, name: str, value: str) -> None:
+    """A parameter out of its type or bounds is 422 and named; it is never clamped."""
+    assert problem(client.get("/notes/", params={name: value}), name) == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "blamed"),
+    [
+        ("_start=5&_end=4", "_end"),
+        ("_start=0&_end=101", "_end"),
+        (f"_start={HUGE}&_end=3", "_start"),
+        ("_sort=bogus&_order=desc", "_sort"),
+        ("after=1&sort=text", "after"),
+        ("after=1&sort=-completed", "after"),
+        ("after=1&_sort=text", "after"),
+        ("id=1&id=abc", "id"),
+        ("&".join(f"id={number}" for number in range(1, 102)), "id"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_parameters_that_do_not_go_together_are_422(
+    client: TestClient, query: str, blamed: str
+) -> None:
+    """Parameters that are out of bounds only together are 422, and one of them is named."""
+    assert problem(client.get(f"/notes/?{query}"), blamed) == 422
+
+
+def test_every_wrong_parameter_is_named(client: TestClient) -> None:
+    """All parameters out of bounds are named at once."""
+    response = client.get("/notes/?skip=-1&take=101&completed=yes&sort=text")
+    assert problem(response, "skip", "take", "completed") == 422
+
+
+# Links
+
+
+@pytest.mark.parametrize("take", [1, 2, 6, 7, 8])
+@pytest.mark.parametrize("sort", ORDERS)
+def test_a_walk_sees_each_note_once(client: TestClient, seven: Notes, sort: str, take: int) -> None:
+    """Whoever follows Link from page to page sees every note once, in order, on full pages."""
+    pages = [page.json() for page in walk(client, f"/notes/?sort={sort}&take={take}")]
+    assert [note for page in pages for note in page] == ordered(seven, sort)
+    assert all(len(page) == take for page, _ in pairwise(pages))
+
+
+@pytest.mark.parametrize("sort", ["id", "-id"])
+def test_a_walk_by_id_outlives_deletions(client: TestClient, seven: Notes, sort: str) -> None:
+    """A walk ordered by id misses no note when those that it has seen are deleted."""
+    page, seen = client.get(f"/notes/?sort={sort}&take=2"), []
+    while True:
+        seen += page.json()
+        for note in page.json():
+            client.delete(f"/notes/{note['id']}/")
+        if "next" not in page.links:
+            break
+        page = client.get(page.url.join(page.links["next"]["url"]))
+    assert seen == ordered(seven, sort)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["take=7", "take=8", "skip=5&take=2", "skip=7", "take=0", "completed=true&take=4", "q=zz"],
+)
+def test_the_last_page_has_no_link(client: TestClient, seven: Notes, query: str) -> None:
+    """A page that nothing follows, and an empty one, has no Link."""
+    page = client.get(f"/notes/?{query}")
+    assert len(page.json()) < len(seven) or query in ("take=7", "take=8")
+    assert "Link" not in page.headers
+
+
+@pytest.mark.parametrize("paging", ["take=2", "skip=1&take=2", "_start=1&_end=3", "_end=2"])
+@pytest.mark.parametrize(
+    "others",
+    ["", "sort=-id", "sort=text", "_sort=id&_order=DESC", "q=%25+%C3%A4&x=1&count=true", "{ids}"],
+    ids=lambda others: others[:12],
+)
+def test_a_link_keeps_the_other_parameters(client: TestClient, paging: str, others: str) -> None:
+    """A Link is relative, keeps the other parameters, and goes by after when ordered by id."""
+    made = [
+        added(client, text=text) for text in ("A% \u00e4", "b% \u00e4", "c% \u00e4", "d% \u00e4")
+    ]
+    others = others.format(ids="&".join(f"id={note['id']}" for note in made))
+    target = client.get(f"/notes/?{paging}&{others}").links["next"]["url"]
+    kept = parse_qsl(urlsplit(target).query)
+    assert not urlsplit(target).netloc
+    assert set(parse_qsl(others)) <= set(kept)
+    assert ("after" in dict(kept)) is (others != "sort=text")
+
+
+def test_a_link_replaces_after(client: TestClient, seven: Notes) -> None:
+    """The Link of a page that began after an id goes on after the page's last one."""
+    path = f"/notes/?after={seven[0]['id']}&skip=1&take=2"
+    assert [page.json() for page in walk(client, path)] == [seven[2:4], seven[4:6], seven[6:]]
+
+
+# Filters
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_completed_filters(client: TestClient, seven: Notes, completed: bool) -> None:
+    """A list of the completed notes has these alone, and so has one of the others."""
+    page = client.get("/notes/", params={"completed": str(completed).lower()})
+    assert page.json() == [note for note in seven if note["completed"] is completed]
+
+
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        (
+            "",
+            [
+                "100%",
+                "a_b",
+                "axb",
+                "c:\\d",
+                "c:/d",
+                "\u00c4RGER",
+                "\u00e4rger",
+                "\u0416\u0423\u041a",
+                "",
+            ],
+        ),
+        ("%", ["100%"]),
+        ("0%", ["100%"]),
+        ("1%%", []),
+        ("_", ["a_b"]),
+        ("A_B", ["a_b"]),
+        ("\\", ["c:\\d"]),
+        ("\\D", ["c:\\d"]),
+        ("/", ["c:/d"]),
+        ("XB", ["axb"]),
+        ("\u00e4R", ["\u00c4RGER", "\u00e4rger"]),
+        ("\u00c4r", ["\u00c4RGER", "\u00e4rger"]),
+        ("\u0436\u0443\u043a", ["\u0416\u0423\u041a"]),
+        ("'; --", []),
+        ("\ufffd", []),
+    ],
+)
+def test_a_search_finds_a_part_in_any_case(client: TestClient, part: str, found: list[str]) -> None:
+    """A search finds the texts with that part, whatever its case; no character is a wildcard."""
+    for text in (
+        "100%",
+        "a_b",
+        "axb",
+        "c:\\d",
+        "c:/d",
+        "\u00c4RGER",
+        "\u00e4rger",
+        "\u0416\u0423\u041a",
+        "",
+    ):
+        added(client, text=text)
+    assert texts(client.get("/notes/", params={"q": part})) == found
+
+
+def test_a_search_finds_a_part_of_a_word_as_it_is_written(client: TestClient) -> None:
+    """A part is found in its own text also where its last letter has a form for a word's end."""
+    added(client, text="\u039f\u0394\u039f\u03a3\u0391")
+    assert texts(client.get("/notes/", params={"q": "\u039f\u03a3"})) == [
+        "\u039f\u0394\u039f\u03a3\u0391"
+    ]
+
+
+def test_ids_choose_notes(client: TestClient, seven: Notes) -> None:
+    """A repeated id chooses these notes in the list's order; what is missing is left out."""
+    chosen = [seven[5]["id"], seven[1]["id"], 2**63 - 1, seven[1]["id"]]
+    assert client.get("/notes/", params={"id": chosen}).json() == [seven[1], seven[5]]
+
+
+def test_a_hundred_ids_are_one_page(client: TestClient) -> None:
+    """A list of up to 100 ids has all of them on its first page, unless take says less."""
+    made = [added(client, text=str(number)) for number in range(21)]
+    ids = [note["id"] for note in made] + [2**62 + number for number in range(79)]
+    assert client.get("/notes/", params={"id": ids}).json() == made
+    page = client.get("/notes/", params={"id": ids, "take": 20})
+    assert (page.json(), "next" in page.links) == (made[:20], True)
+
+
+def test_filters_narrow_each_other(client: TestClient, seven: Notes) -> None:
+    """A note is in a list when every filter lets it pass."""
+    ids = [note["id"] for note in seven[1:]]
+    params = {"q": "B", "completed": "true", "id": ids, "sort": "-id", "count": "true"}
+    page = client.get("/notes/", params=params)
+    assert (page.json(), page.headers["X-Total-Count"]) == ([seven[2]], "1")
+
+
+# The total
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        ("count=true", 7),
+        ("count=true&take=0", 7),
+        ("count=true&take=2&sort=text", 7),
+        ("count=true&skip=100", 7),
+        (f"count=true&after={2**63 - 1}", 7),
+        ("count=true&completed=true", 4),
+        ("count=true&q=b&skip=100", 3),
+        ("count=true&q=zz", 0),
+        ("count=true&id=9223372036854775807", 0),
+        ("_start=100&_end=101", 7),
+        ("_end=1&completed=false", 3),
+        ("_sort=id", 7),
+        ("_order=asc", 7),
+        ("text_like=b", 3),
+    ],
+)
+def test_the_total_is_exact(client: TestClient, seven: Notes, query: str, total: int) -> None:
+    """Who asks for the total, or speaks json-server, gets that of all pages, also past the end."""
+    page = client.get(f"/notes/?{query}")
+    assert (page.status_code, page.headers["X-Total-Count"]) == (200, str(total))
+    assert total <= len(seven)
+
+
+@pytest.mark.parametrize("query", ["", "count=false", "q=b", "completed=true", "sort=text", "id=1"])
+def test_nobody_pays_for_a_total_unasked(client: TestClient, query: str) -> None:
+    """A list without the question has no total."""
+    assert "X-Total-Count" not in client.get(f"/notes/?{query}").headers
+
+
+# The json-server dialect
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("_start=1&_end=3", "skip=1&take=2"),
+        ("_end=3", "take=3"),
+        ("_start=5", "skip=5"),
+        ("_start=2&_end=2", "take=0"),
+        ("_sort=text", "sort=text"),
+        ("_sort=text&_order=ASC", "sort=text"),
+        ("_sort=text&_order=desc", "sort=-text"),
+        ("_sort=completed&_order=DESC", "sort=-completed"),
+        ("_order=desc", "sort=-id"),
+        ("text_like=B", "q=b"),
+        ("_start=0&_end=2&q=b&completed=true", "take=2&q=b&completed=true"),
+        ("_start=1&_end=4&_sort=text&_order=desc&text_like=b", "skip=1&take=3&sort=-text&q=b"),
+    ],
+)
+def test_json_servers_parameters_have_ours(
+    client: TestClient, seven: Notes, theirs: str, ours: str
+) -> None:
+    """What json-server's parameters ask for is the page and the total that ours ask for."""
+    answers = [client.get(f"/notes/?{query}") for query in (theirs, f"{ours}&count=true")]
+    pages = [(answer.json(), answer.headers["X-Total-Count"]) for answer in answers]
+    assert pages[0] == pages[1]
+    assert all(note in seven for note in pages[0][0])
+
+
+def test_a_list_changes_nothing(client: TestClient, seven: Notes) -> None:
+    """Reading lists leaves every note as it is."""
+    for query in ("sort=-text", "q=a", "completed=true&count=true", "_start=0&_end=1"):
+        client.get(f"/notes/?{query}")
+    assert everything(client) == seven

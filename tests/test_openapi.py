@@ -1,0 +1,230 @@
+"""The OpenAPI document is complete, clean to linters, and true of the running service."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from httplint import HttpResponseLinter, levels
+
+from tests.clients import FOLDER, document, install, program, run, served
+from tests.servers import ROOT, Service
+
+KEY = "the-key-of-these-tests"
+LARGEST_ID = 2**63 - 1
+EXAMPLES = 4  # of Schemathesis for an operation, beside those of its coverage phase
+
+OPERATIONS = {
+    "livez": ("get", "/livez"),
+    "readyz": ("get", "/readyz"),
+    "create_note": ("post", "/notes/"),
+    "read_notes": ("get", "/notes/"),
+    "read_note": ("get", "/notes/{note_id}/"),
+    "update_note": ("put", "/notes/{note_id}/"),
+    "patch_note": ("patch", "/notes/{note_id}/"),
+    "delete_note": ("delete", "/notes/{note_id}/"),
+}
+STATUSES = {
+    "livez": "200 500",
+    "readyz": "200 500 503 504",
+    "create_note": "201 400 401 413 415 422 500 503 504",
+    "read_notes": "200 401 422 500 503 504",
+    "read_note": "200 304 401 404 422 500 503 504",
+    "update_note": "200 400 401 404 412 413 415 422 500 503 504",
+    "patch_note": "200 400 401 404 412 413 415 422 500 503 504",
+    "delete_note": "200 401 404 412 422 500 503 504",
+}
+HEADERS_OF_SUCCESS = {
+    ("create_note", "201"): {"ETag", "Location"},
+    ("read_notes", "200"): {"Cache-Control", "Link", "X-Total-Count"},
+    ("read_note", "200"): {"Cache-Control", "ETag"},
+    ("read_note", "304"): {"Cache-Control", "ETag"},
+    ("update_note", "200"): {"ETag"},
+    ("patch_note", "200"): {"ETag"},
+}
+HEADERS_OF_FAILURE = {"401": {"WWW-Authenticate"}, "503": {"Retry-After"}}
+PARAMETERS_OF_LISTS = {
+    "skip": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID, "default": 0},
+    "take": {"type": "integer", "minimum": 0, "maximum": 100, "default": 20},
+    "after": {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+    "count": {"type": "boolean", "default": False},
+    "completed": {"type": "boolean"},
+    "q": {"type": "string"},
+    "id": {"type": "array", "maxItems": 100},
+    "sort": {"enum": ["id", "-id", "text", "-text", "completed", "-completed"]},
+}
+
+
+@pytest.fixture(scope="module")
+def guarded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The document of a service with keys, as a file."""
+    return document(tmp_path_factory.mktemp("guarded"), API_KEYS=KEY)
+
+
+@pytest.fixture(scope="module")
+def open_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The document of a service without keys, as a file."""
+    return document(tmp_path_factory.mktemp("open"))
+
+
+@pytest.fixture(scope="module")
+def guarded(guarded_file: Path) -> Any:
+    """The document of a service with keys."""
+    return json.loads(guarded_file.read_text())
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The service with a key, on each of the two databases."""
+    with served(request, tmp_path_factory, API_KEYS=KEY) as service:
+        yield service
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx2.Client]:
+    """A client of the service that sends the key."""
+    authorization = {"Authorization": f"Bearer {KEY}"}
+    with httpx2.Client(base_url=service.url, headers=authorization) as client:
+        yield client
+
+
+def operation_of(described: Any, name: str) -> Any:
+    """Return what a document says of an operation."""
+    method, path = OPERATIONS[name]
+    return described["paths"][path][method]
+
+
+def test_operation_ids_are_the_function_names(guarded: Any) -> None:
+    """The document has every operation under its function's name, and no other."""
+    found = {
+        operation["operationId"]: (method, path)
+        for path, operations in guarded["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert found == OPERATIONS
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_status_and_header_is_documented(name: str, guarded: Any) -> None:
+    """An operation documents each status that it can answer, and the headers of each."""
+    responses = operation_of(guarded, name)["responses"]
+    assert sorted(responses) == STATUSES[name].split()
+    for status, response in responses.items():
+        expected = HEADERS_OF_SUCCESS.get((name, status), HEADERS_OF_FAILURE.get(status, set()))
+        assert set(response.get("headers", {})) == expected, status
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_error_is_documented_as_a_problem(name: str, guarded: Any) -> None:
+    """An answer of 400 and more has the schema of a problem, and a 304 has no content."""
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    for status, response in operation_of(guarded, name)["responses"].items():
+        if status >= "400":
+            assert response["content"] == {"application/problem+json": problem}, status
+        else:
+            assert ("content" in response) == (status != "304")
+
+
+def test_a_problem_may_have_errors_and_has_all_other_members(guarded: Any) -> None:
+    """The schema of a problem requires every member but `errors`."""
+    schema = guarded["components"]["schemas"]["Problem"]
+    required = ["detail", "message", "status", "title", "type"]
+    assert sorted(schema["required"]) == required
+    assert sorted(schema["properties"]) == sorted([*required, "errors"])
+
+
+def test_only_a_service_with_keys_documents_them(guarded: Any, open_file: Path) -> None:
+    """Every operation but the probes asks for a key, if there are keys, and else none does."""
+    unguarded = json.loads(open_file.read_text())
+    assert guarded["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert "securitySchemes" not in unguarded["components"]
+    for name in OPERATIONS:
+        expected = [] if name in ("livez", "readyz") else [{"key": []}]
+        assert operation_of(guarded, name)["security"] == expected
+        assert operation_of(unguarded, name)["security"] == []
+        assert "401" not in operation_of(unguarded, name)["responses"]
+
+
+@pytest.mark.parametrize(
+    ("name", "required", "media_types"),
+    [
+        ("create_note", ["text"], ["application/json"]),
+        ("update_note", ["text", "completed"], ["application/json"]),
+        ("patch_note", [], ["application/json", "application/merge-patch+json"]),
+    ],
+)
+def test_bodies_require_what_the_service_requires(
+    name: str, required: list[str], media_types: list[str], guarded: Any
+) -> None:
+    """A body's schema requires what must be sent, and gives no defaults: they make members required."""
+    content = operation_of(guarded, name)["requestBody"]["content"]
+    assert sorted(content) == media_types
+    for media in content.values():
+        schema = guarded["components"]["schemas"][media["schema"]["$ref"].rpartition("/")[2]]
+        assert schema.get("required", []) == required
+        assert schema["properties"]["text"]["maxLength"] == 65_536
+        assert not [p for p in schema["properties"].values() if "default" in p]
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS_OF_LISTS)
+def test_parameters_of_lists_have_their_bounds(parameter: str, guarded: Any) -> None:
+    """A list's parameter is documented with its type, bounds and default."""
+    parameters = {each["name"]: each for each in operation_of(guarded, "read_notes")["parameters"]}
+    assert parameters.keys() == PARAMETERS_OF_LISTS.keys()
+    schema = parameters[parameter]["schema"]
+    assert schema | PARAMETERS_OF_LISTS[parameter] == schema
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("read_note", "If-None-Match"),
+        ("update_note", "If-Match"),
+        ("patch_note", "If-Match"),
+        ("delete_note", "If-Match"),
+    ],
+)
+def test_conditional_requests_are_documented(name: str, parameter: str, guarded: Any) -> None:
+    """An operation on a note has its id and the header of its condition as parameters."""
+    parameters = {each["name"]: each for each in operation_of(guarded, name)["parameters"]}
+    assert parameters.keys() == {"note_id", parameter}
+    assert parameters[parameter]["in"] == "header"
+    note_id = parameters["note_id"]["schema"]
+    assert (note_id["minimum"], note_id["maximum"]) == (1, LARGEST_ID)
+
+
+def test_spectral_finds_nothing(guarded_file: Path, open_file: Path) -> None:
+    """The document passes `spectral:oas`, with the exceptions that .spectral.yaml explains."""
+    install()
+    rules = FOLDER / ".spectral.yaml"
+    arguments = ("lint", "--fail-severity=hint", "--ruleset", rules, guarded_file, open_file)
+    run(FOLDER, program("spectral"), *arguments)
+
+
+def test_redocly_finds_nothing(guarded_file: Path, open_file: Path) -> None:
+    """The document passes Redocly's recommended rules, with the exceptions of redocly.yaml."""
+    install()
+    rules = FOLDER / "redocly.yaml"
+    quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    arguments = ("lint", "--format=json", "--config", rules, guarded_file, open_file)
+    printed = run(FOLDER, program("redocly"), *arguments, **quiet)
+    print(printed)
+
+
+def test_httplint(client: httpx2.Client) -> None:
+    """HTTP."""
+
+
+def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
+    """All checks of Schemathesis pass in all its phases, on valid and on invalid requests."""
+    program = Path(sys.executable).with_name("schemathesis")
+    config = ("--config-file", FOLDER / "schemathesis.toml")
+    what = ("--checks=all", "--mode=all", f"--max-examples={EXAMPLES}", "--seed=1")
+    key = ("--header", f"Authorization: Bearer {KEY}")
+    url = f"{service.url}/openapi.json"
+    run(tmp_path, program, *config, "run", *what, *key, url, PYTHONPATH=str(ROOT))
