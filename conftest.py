@@ -7,6 +7,8 @@ import pytest
 
 from tests.servers import Postgres, own_postgres
 
+pytest_plugins = ["tests.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:

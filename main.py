@@ -21,9 +21,10 @@ import uvicorn
 from databases import Database
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, FilePath, NewPath
-from pydantic import StrictBool, TypeAdapter, ValidationError, model_validator
-from pydantic_core import to_json
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBool, TypeAdapter
+from pydantic.functional_validators import model_validator
+from pydantic.types import FilePath, NewPath
+from pydantic_core import ValidationError, to_json
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 from sqlalchemy.dialects.sqlite import aiosqlite as sqlite
 from starlette.config import Config
@@ -31,7 +32,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from typing_extensions import NotRequired, TypedDict  # pydantic takes typing's from 3.12 on
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # 3.11's do not go together
 
 # Configuration
 log = logging.getLogger("uvicorn.error")  # the one that uvicorn and gunicorn's worker both set up
@@ -208,6 +209,28 @@ BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLI
 AWAY = "The database is not available; nothing was changed, so try again."
 LATE = "The database did not answer in time."
 UNKNOWN = "The database did not answer in time; the change may have been applied."
+
+
+async def connect(dsn: str, **options: Any) -> Any:
+    """Return a connection to the first host that gives one, each in its share of the time."""
+    start, hosts, end = re.findall("^(.*?//(?:[^/@]*@)?)([^/?]*)(.*)$", dsn)[0]
+    several, failure = hosts.split(","), None
+    for address in [f"{start}{host}{end}" for host in several]:
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT / len(several)):
+                raw = await asyncpg.connect(address, **options)
+                backend = await raw.prepare("SELECT pg_backend_pid()", name="")
+                if cache or raw.get_server_pid() == await backend.fetchval():
+                    return raw
+                # A pooler, where another client may have prepared something under the same name.
+                log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
+                await raw.close()
+                return await asyncpg.connect(address, **{**options, "statement_cache_size": 0})
+        except FAILURES as error:
+            failure = error
+    raise failure  # type: ignore[misc]  # there is a host at least
+
+
 address, _, query = re.sub(r"^postgres[^:]*", "postgresql", DATABASE_URL).partition("?")
 if SQLITE:
     file = unquote(address.removeprefix("sqlite:///"))
@@ -219,7 +242,7 @@ else:
         log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
         del options[name]
     setting("DATABASE_URL (sslmode)", options.get("sslmode", "prefer"), pattern=SSL_MODES)
-    cache = options.pop("statement_cache_size", "100")
+    cache = options.pop("statement_cache_size", "")
     database = Database(
         "postgresql://",  # asyncpg reads the URL: databases loses sslmode, refuses several hosts
         dsn=f"{address}?{urlencode(options)}".removesuffix("?"),
@@ -228,6 +251,7 @@ else:
         max_size=POOL_SIZE + MAX_OVERFLOW,
         command_timeout=1,  # of asyncpg's own errands, such as cancelling
         statement_cache_size=int(cache) if cache.isdecimal() else 100,
+        connect=connect,
         reset=nullcontext().__aexit__,  # a no-op: no request sets state, a reset is a round trip
     )
 shared: Any = None  # SQLite's one connection
@@ -303,7 +327,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await database.connect()
     async with database.connection() if SQLITE else nullcontext() as shared:
         if shared:  # whose own lower() knows ASCII only
-            lower = lambda text: text.replace("Σ", "σ").replace("İ", "i").lower()  # noqa: E731
+            lower = lambda text: text.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()  # noqa: E731
             await shared.raw_connection.create_function("lower", 1, lower, deterministic=True)
             for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *definitions()):
                 await run((sql, ()))
@@ -535,7 +559,7 @@ async def create_note(note: NoteIn) -> Response:
 
 @app.get("/notes/", response_model=list[Note], openapi_extra={"parameters": PAGE})
 async def read_notes(request: Request) -> Response:
-    """Return a page of the notes, oldest first; past the end it is empty; 304 if it is known.
+    """Return a page of the notes, oldest first, empty past the end; 304 when it is known.
 
     json-server's `_start`, `_end`, `_sort`, `_order` and `text_like` are understood as well.
     """

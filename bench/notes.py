@@ -27,6 +27,7 @@ PLACES = (
     "office school shed station workshop"
 ).split()
 PEOPLE = "Amina Bogdan Chloe Dmitri Elif Farid Greta Hugo Ines Jakub Kenji Lucia Mei".split()
+SIZE = 1_000  # of a database that the load goes to
 RARE, COMMON, MISSING = "xylophone", "kitchen", "zeppelin"  # to search for
 
 
@@ -44,8 +45,10 @@ FILL = f"""
     SELECT CASE n.i WHEN {{size}} / 2 THEN 'tune the {RARE}'
         ELSE verbs.word || ' the ' || things.word || ' in the ' || places.word
             || ' with ' || people.word || ', no. ' || n.i END, n.i % 3 = 0
-    FROM n LEFT JOIN verbs ON verbs.i = n.i % {len(VERBS)} LEFT JOIN things ON things.i = n.i % {len(THINGS)}
-    LEFT JOIN places ON places.i = n.i % {len(PLACES)} LEFT JOIN people ON people.i = n.i % {len(PEOPLE)}
+    FROM n
+    LEFT JOIN verbs ON verbs.i = n.i % {len(VERBS)} LEFT JOIN things ON things.i = n.i % {len(THINGS)}
+    LEFT JOIN places ON places.i = n.i % {len(PLACES)}
+    LEFT JOIN people ON people.i = n.i % {len(PEOPLE)}
     ORDER BY n.i
 """  # noqa: S608  # of the constants above
 

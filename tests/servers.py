@@ -77,7 +77,10 @@ class Postgres:
         self.bin = postgres_binaries()
         if self.user and not self.bin.is_relative_to("/usr"):
             # A virtual environment may lie where only root can read.
-            self.bin = shutil.copytree(self.bin.parent, self.folder / "postgres") / "bin"
+            wheel = self.bin.parents[1]  # with the libraries in a folder beside it
+            shutil.copytree(wheel.with_suffix(".libs"), self.folder / f"{wheel.name}.libs")
+            self.bin = self.folder / self.bin.relative_to(wheel.parent)
+            shutil.copytree(wheel / self.bin.parent.name, self.bin.parent)
         if self.user:
             os.chown(self.folder, *self.user)
         self.data = self.folder / "data"

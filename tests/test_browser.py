@@ -369,7 +369,7 @@ def test_a_late_answer_is_dropped(page: Page, api: Api) -> None:
     with page.expect_event("requestfailed", first):
         page.get_by_label("Search").fill("soap")
     expect(texts(page)).to_have_text(["buy soap"])
-    expect(page.get_by_role("alert")).to_have_text("")
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_more_is_loaded_by_link(page: Page, api: Api) -> None:
@@ -508,7 +508,6 @@ def test_the_api_is_away(visit: Callable[..., Page], service: Service, api: Api)
     connect(page, "API address and key", service.url)
     expect(texts(page)).to_have_text(["fix tap"])
     expect(page.get_by_role("button", name=re.compile("^API: .*, connected$"))).to_be_visible()
-    page.evaluate("localStorage.address") == f"{service.url}/"
     show(page, "fix tap")
 
 
@@ -597,7 +596,7 @@ def test_text_has_contrast(everything: Page) -> None:
 
 def test_every_control_has_a_name(everything: Page) -> None:
     """A screen reader has a name for every control."""
-    controls = everything.locator("button, input, textarea, dialog").all()
+    controls = everything.locator(":is(button, input, textarea):visible").all()
     assert len(controls) > 15
     for each in controls:
         expect(each).to_have_accessible_name(re.compile(r"\w"))
@@ -618,12 +617,12 @@ def test_the_page_fits(visit: Callable[..., Page], service: Service, api: Api, w
     assert page.evaluate("document.scrollingElement.scrollWidth") == width
 
 
-def test_the_page_is_one_file(visit: Callable[..., Page], service: Service, origin: str) -> None:
+def test_the_page_is_one_file(page: Page, service: Service, origin: str) -> None:
     """The page loads nothing but itself and the notes."""
-    page = visit(service.url)
     urls: list[str] = []
     page.on("request", lambda request: urls.append(request.url))
-    page.reload(wait_until="networkidle")
+    page.reload()
+    expect(page.get_by_role("status")).to_have_text("No notes")
     assert {url.split("?")[0] for url in urls} == {f"{origin}/", f"{service.url}/notes/"}
 
 

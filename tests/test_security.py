@@ -1,14 +1,15 @@
 """Nobody gets in without a key, nothing leaks, and no request takes the service down."""
 
 import logging
+import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import psutil
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.testclient import TestClient
 
-from tests.fixtures import added, deployed, everything, problem
+from tests.fixtures import Deployment, added, deployed, everything, problem
 from tests.servers import NO_SKIPS, Postgres, Service, free_port, own_postgres, until
 
 KEYS = ("old-key", "new-key", "schlüssel")
@@ -216,48 +217,467 @@ def test_open_service_on_postgres_warns(
 # TLS to Postgres
 
 
-class Authority:
-    """A certificate authority that lives as long as the test."""
+def certificate(
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    extension: x509.ExtensionType,
+) -> bytes:
+    """Return a certificate that is good for an hour."""
+    names = [
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)])
+        for each in (issuer, subject)
+    ]
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder(*names, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(extension, critical=False)
+        .sign(issuer_key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
 
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "The tests")])
-        self.certificate = self.sign(self.name, self.key.public_key())
 
-    def sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, address: str | None = None
-    ) -> bytes:
-        """Return a certificate: of the server at an address, or else of the authority."""
-        issuer = self.key.public_key()
-        uses = dict.fromkeys(
-            (
-                "content_commitment",
-                "key_encipherment",
-                "data_encipherment",
-                "key_agreement",
-                "encipher_only",
-                "decipher_only",
-            ),
-            False,
+@pytest.fixture(scope="module")
+def secure(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Postgres, Path]]:
+    """A server with TLS for 127.0.0.1, and a folder with its authority and with another."""
+    if not postgres.sql("SHOW ssl_library").strip():
+        (pytest.fail if NO_SKIPS else pytest.skip)("this Postgres was built without TLS")
+    folder = tmp_path_factory.mktemp("authorities")
+    server_key, right_key, wrong_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    for name, key in (("right", right_key), ("wrong", wrong_key)):
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        pem = certificate("Authority", key, "Authority", key, constraints)
+        (folder / f"{name}.crt").write_bytes(pem)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    with own_postgres() as server:
+        key_file, certificate_file = server.data / "server.key", server.data / "server.crt"
+        certificate_file.write_bytes(
+            certificate("Server", server_key, "Authority", right_key, address)
         )
-        builder = (
-            x509.CertificateBuilder(self.name, subject, key, x509.random_serial_number())
-            .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
-            .not_valid_after(datetime.now(UTC) + timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(address is None, None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False
-            )
-            .add_extension(
-                x509.KeyUsage(
-                    digital_signature=True, key_cert_sign=not address, crl_sign=not address, **uses
-                ),
-                critical=True,
+        key_file.write_bytes(
+            server_key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
             )
         )
-        if address:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-            builder = builder.add_extension(names, critical=False)
-        signed = builder.sign(self.key, hashes.SHA256())
-        return signed.public_bytes(serialization.Encoding.PEM)
+        key_file.chmod(0o600)
+        if server.user:
+            os.chown(key_file, *server.user)
+        server.configure(ssl="on")
+        server.control("reload")
+        until(lambda: server.sql("SHOW ssl").strip() == "on")
+        yield server, folder
+
+
+@pytest.mark.parametrize(
+    ("parameters", "encrypted"),
+    [
+        ("", "t"),
+        ("sslmode=require", "t"),
+        ("ssl=require", "t"),
+        ("sslmode=verify-full&sslrootcert={folder}/right.crt", "t"),
+        ("sslmode=disable", "f"),
+    ],
+)
+def test_connection_is_encrypted_as_the_url_asks(
+    secure: tuple[Postgres, Path], parameters: str, encrypted: str
+) -> None:
+    """Postgres itself sees TLS, or none with `disable`."""
+    server, folder = secure
+    url = server.create_database("tls")
+    with deployed(DATABASE_URL=f"{url}?{parameters.format(folder=folder)}") as client:
+        assert client.get("/notes/").status_code == 200
+        seen = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'tls'"
+        assert server.sql(seen).split() == [encrypted]
+
+
+@pytest.mark.parametrize(
+    ("server_has_tls", "host", "parameters", "reason"),
+    [
+        (False, "127.0.0.1", "sslmode=require", "rejected SSL"),
+        (False, "127.0.0.1", "sslmode=verify-full&sslrootcert={folder}/right.crt", "rejected SSL"),
+        (True, "127.0.0.1", "sslmode=verify-full&sslrootcert={folder}/wrong.crt", "verify failed"),
+        (True, "localhost", "sslmode=verify-full&sslrootcert={folder}/right.crt", "verify failed"),
+    ],
+    ids=["server without TLS", "verified server without TLS", "wrong authority", "wrong name"],
+)
+def test_connection_that_is_not_as_secure_as_asked_is_refused(
+    server_has_tls: bool,
+    host: str,
+    parameters: str,
+    reason: str,
+    secure: tuple[Postgres, Path],
+    postgres: Postgres,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is a 503 and one line in the log that tells why; nothing is sent in plain text."""
+    tls_server, folder = secure
+    server = tls_server if server_has_tls else postgres
+    server.create_database("refused")
+    query = parameters.format(folder=folder)
+    url = f"postgresql://postgres@{host}:{server.port}/refused?{query}"
+    with deployed(DATABASE_URL=url, API_KEYS="key", POOL_TIMEOUT="0.3") as client:
+        caplog.clear()
+        response = client.get("/notes/", headers={"Authorization": "Bearer key"})
+        [line] = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    assert problem(response) == 503
+    assert reason in line
+    assert server.sql("SELECT sessions FROM pg_stat_database WHERE datname = 'refused'") == "0\n"
+
+
+# CORS
+
+
+def allowed(client: TestClient, origins: list[str]) -> dict[str, str | None]:
+    """Return which origin each origin is told that it may read as, by GET and by preflight."""
+    answers = {}
+    for origin in origins:
+        asks = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+        read = client.get("/livez", headers={"Origin": origin})
+        preflight = client.options("/notes/1/", headers=asks)
+        answers[origin] = read.headers.get("Access-Control-Allow-Origin")
+        assert preflight.headers.get("Access-Control-Allow-Origin") == answers[origin]
+        assert preflight.status_code == (200 if answers[origin] else 400)
+        assert {"Origin"} <= {*read.headers["Vary"].split(", ")}
+        assert {"Origin"} <= {*preflight.headers["Vary"].split(", ")}
+    return answers
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    """The URL of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path}/notes.db"
+
+
+def test_every_origin_may_read_by_default(sqlite: str) -> None:
+    """Without configuration every origin may read, but never with credentials."""
+    with deployed(DATABASE_URL=sqlite) as client:
+        origins = [ORIGIN, "http://localhost:5173", "null"]
+        assert allowed(client, origins) == dict.fromkeys(origins, "*")
+
+
+@pytest.mark.parametrize("regex", ["", r"https://.*"])
+def test_star_never_allows_credentials(sqlite: str, regex: str) -> None:
+    """With `*` no answer and no preflight allows credentials, even to a client that sends some."""
+    variables = {"CORS_ORIGINS": "*", "CORS_ORIGIN_REGEX": regex}
+    headers = {"Origin": ORIGIN, "Cookie": "session=1", "Access-Control-Request-Method": "GET"}
+    with deployed(DATABASE_URL=sqlite, **variables) as client:
+        for method in ("GET", "OPTIONS"):
+            answered = client.request(method, "/livez", headers=headers).headers
+            assert answered["Access-Control-Allow-Origin"] == "*"
+            assert "Access-Control-Allow-Credentials" not in answered
+
+
+def test_listed_origins_may_read(sqlite: str) -> None:
+    """Each listed origin is allowed by its own name, and nothing that only resembles one."""
+    listed = [ORIGIN, "http://localhost:5173"]
+    others = [
+        "https://app.example.evil.example",
+        "https://evil-app.example",
+        "https://app.exampl",
+        "https://app.example:8443",
+        "http://app.example",
+        "https://APP.example",
+        "https://app.example, http://localhost:5173",
+        "*",
+        "null",
+    ]
+    with deployed(DATABASE_URL=sqlite, CORS_ORIGINS=" , ".join(listed)) as client:
+        expected = {origin: origin for origin in listed} | dict.fromkeys(others)
+        assert allowed(client, listed + others) == expected
+        answered = client.get("/livez", headers={"Origin": ORIGIN}).headers
+        assert answered["Access-Control-Allow-Credentials"] == "true"
+        assert "Origin" in client.get("/livez", headers={"Origin": ""}).headers["Vary"]
+
+
+def test_null_may_read_only_when_listed(sqlite: str) -> None:
+    """A page of no origin (a file, a sandbox) is allowed by the word `null`."""
+    with deployed(DATABASE_URL=sqlite, CORS_ORIGINS="null") as client:
+        assert allowed(client, ["null", ORIGIN]) == {"null": "null", ORIGIN: None}
+
+
+@pytest.mark.parametrize("listed", ["", ORIGIN])
+def test_regex_matches_whole_origins(sqlite: str, listed: str) -> None:
+    """A regex for preview deployments matches an origin from its first letter to its last."""
+    regex = r"https://pr-\d+\.app\.example|https://staging\.example"
+    matching = ["https://pr-7.app.example", "https://staging.example"]
+    others = [
+        "https://pr-7.app.example.evil.example",
+        "https://evil.example/https://pr-7.app.example",
+        "https://pr-7xapp.example",
+        "https://pr-.app.example",
+        "https://staging.example.evil.example",
+        "null",
+    ]
+    variables = {"CORS_ORIGINS": listed, "CORS_ORIGIN_REGEX": regex}
+    with deployed(DATABASE_URL=sqlite, **variables) as client:
+        expected = {origin: origin for origin in matching} | dict.fromkeys(others)
+        expected[ORIGIN] = listed or None
+        assert allowed(client, [*matching, *others, ORIGIN]) == expected
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_preflight_allows_every_method(service: Service, method: str) -> None:
+    """A preflight for any method of the notes is answered with that method."""
+    headers = {"Origin": ORIGIN, "Access-Control-Request-Method": method}
+    response = httpx2.options(f"{service.url}/notes/1/", headers=headers)
+    assert response.status_code == 200
+    assert method in response.headers["Access-Control-Allow-Methods"].split(", ")
+
+
+# Input
+
+SQL = [
+    "'; DROP TABLE notes; --",
+    "' OR '1'='1",
+    '" OR ""="',
+    "1; DELETE FROM notes",
+    "1) OR (1=1",
+    "x' UNION SELECT 1, 'x', true --",
+    "id; UPDATE notes SET text = ''",
+    "$1",
+    ":text",
+    "?",
+    "%s",
+    "%(text)s",
+    "{0}",
+    "\\'; --",
+    "/* */",
+    "%",
+    "_",
+    "\\",
+]
+
+
+def test_sql_stays_data(client: TestClient) -> None:
+    """SQL in a text is stored and found as it is, and in any parameter it changes nothing."""
+    for sql in SQL:
+        note = added(client, text=f"<{sql}>")
+        assert client.put(f"/notes/{note['id']}/", json=note).json() == note
+        assert client.patch(f"/notes/{note['id']}/", json={"text": note["text"]}).json() == note
+        for name in ("q", "text_like"):
+            found = client.get("/notes/", params={name: f"<{sql}>"})
+            assert found.json() == [note]
+    notes = everything(client)
+    assert [note["text"] for note in notes] == [f"<{sql}>" for sql in SQL]
+    names = ["skip", "take", "sort", "after", "count", "completed", "id"]
+    names += ["_start", "_end", "_sort", "_order"]
+    answers = {client.get("/notes/", params={n: sql}).status_code for n in names for sql in SQL}
+    assert answers <= {200, 422}
+    answers = {client.delete(f"/notes/{quote(sql, safe='')}/").status_code for sql in SQL}
+    assert answers <= {404, 422}
+    for sql in SQL:
+        url = f"/notes/{notes[0]['id']}/"
+        assert client.delete(url, headers={"If-Match": sql}).status_code == 412
+        assert client.get(url, headers={"If-None-Match": sql}).status_code == 200
+    assert everything(client) == notes
+
+
+HEAD = b"GET /livez HTTP/1.1\r\nHost: notes.example\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x00" * 50,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"BREW / HTTP/1.1\r\n\r\n",
+        b"CONNECT notes.example:80 HTTP/1.1\r\n\r\n",
+        b"GET /notes/ HTTP/9.9\r\n\r\n",
+        b"GET /notes/?q=\xff HTTP/1.1\r\n\r\n",
+        b"GET /\x1b[31m HTTP/1.1\r\n\r\n",
+        HEAD + b"X: \x1b[31m\r\n\r\n",
+        HEAD + b"X: a\rY: b\r\n\r\n",
+        HEAD + b"X: a\nY: b\r\n\r\n",
+        HEAD + b"X\x00: a\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: ten\r\n\r\n",
+        HEAD + b"Content-Length: 99999999999999999999999\r\n\r\n",
+        HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nten\r\n",
+    ],
+    ids=repr,
+)
+def test_bytes_that_are_not_http_are_refused(service: Service, request_bytes: bytes) -> None:
+    """What is not HTTP is a 400, and the next client is served."""
+    assert status(raw(service, request_bytes)) in (200, 400)  # 200: the body was not asked for
+    assert status(raw(service, HEAD + b"\r\n")) == 200
+
+
+# Limits
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
+def test_hundred_megabytes_leave_the_memory_as_it_was(service: Service, chunked: bool) -> None:
+    """A body over the limit is 413 and dropped as it comes; its connection serves on."""
+    process = psutil.Process(service.process.pid)
+    before = process.memory_info().rss
+    piece = b" " * 65_536
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % (100 * MEGABYTE)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"POST /notes/ HTTP/1.1\r\nHost: notes\r\n%s\r\n" % framing)
+        connection.sendall(JSON + b"\r\n")
+        grown = 0
+        for _ in range(100 * MEGABYTE // len(piece)):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+            grown = max(grown, process.memory_info().rss - before)
+        if chunked:
+            connection.sendall(b"0\r\n\r\n")
+        assert status(answer(connection)) == 413
+        connection.sendall(HEAD + b"\r\n")
+        assert status(answer(connection)) == 200
+    assert grown < 16 * MEGABYTE
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_length_over_the_limit_is_refused_unread(service: Service, expect: bytes) -> None:
+    """A declared length over the limit is 413 before a byte of the body is sent."""
+    head = b"POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Length: 1048577\r\n"
+    assert status(raw(service, head + expect + JSON + b"\r\n")) == 413
+
+
+@pytest.mark.parametrize(("length", "expected"), [(65_000, 200), (66_000, 400)])
+def test_url_has_a_bound(service: Service, length: int, expected: int) -> None:
+    """A URL of 65,535 bytes is the longest that is read."""
+    request = b"GET /livez?%s HTTP/1.1\r\nHost: notes\r\n\r\n" % (b"a" * length)
+    assert status(raw(service, request)) == expected
+
+
+def test_headers_have_no_bound_of_their_own(service: Service) -> None:
+    """A megabyte of headers is read: to refuse it is the router's part, as SECURITY.md says."""
+    assert status(raw(service, HEAD, b"X: %s\r\n" % (b"a" * 1_000) * 1_000, b"\r\n")) == 200
+
+
+def test_slow_clients_hold_no_connection_to_the_database(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """While clients are silent, or send their headers or bodies slowly, others are served."""
+    url = postgres.create_database("slow")
+    head = b"POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Length: 100\r\n"
+    with Service.python(tmp_path, DATABASE_URL=url, POOL_SIZE="1") as service, ExitStack() as stack:
+        for start in (b"", b"GET /no", head, head + JSON + b'\r\n{"text": ') * 25:
+            slow = socket.create_connection(("127.0.0.1", service.port), timeout=10)
+            stack.enter_context(slow).sendall(start)
+        for _ in range(20):
+            assert httpx2.get(f"{service.url}/notes/", timeout=5).status_code == 200
+
+
+# Leaks
+
+
+def test_server_header_says_no_version(service: Service) -> None:
+    """No header tells which version of anything answers."""
+    headers = httpx2.get(f"{service.url}/notes/").headers
+    assert headers["Server"] == "uvicorn"
+    assert "X-Powered-By" not in headers
+
+
+@pytest.mark.parametrize(
+    ("target", "header"),
+    [
+        ("/%0d%0aINFO: forged", ""),
+        ("/%1b[31mforged%1b[0m", ""),
+        ("/?%0d%0aforged", ""),
+        ("/%E2%80%A8forged%C2%85", ""),
+        ("/", "X-Forwarded-For: 10.0.0.1%0d%0aforged"),
+        ("/", "User-Agent: %0aforged"),
+        ("/\x1b[31mforged", ""),
+        ("/", "X-Forwarded-For: \x1b[31mforged"),
+        ("/", "X-Forwarded-For: 10.0.0.1\rforged"),
+    ],
+)
+def test_log_lines_are_not_forged(service: Service, target: str, header: str) -> None:
+    """A request is one line of the log, of printable ASCII alone."""
+    before = len(service.log.read_bytes())
+    request = f"GET {target.replace(' ', '+')} HTTP/1.1\r\nHost: notes\r\n{header}\r\n\r\n"
+    raw(service, request.replace("\r\n\r\n\r\n", "\r\n\r\n").encode())
+    written = until(lambda: service.log.read_bytes()[before:])
+    assert re.fullmatch(rb"[ -~]+\n", written)
+
+
+SECRET = "S3CRET"  # noqa: S105 - what the tests look for
+PLACES = "127.0.0.1:1/notes"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DATABASE_URL": f"postgresql://notes:{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:%25%40%2F%23{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:%{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:a@{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:a/{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:1/{SECRET}@127.0.0.1"},
+        {"DATABASE_URL": f"postgresql://notes:a#{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:a?{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://{PLACES}?user=notes&password={SECRET}"},
+        {"DATABASE_URL": f"postgresql://{PLACES}?user=notes&password=%40{SECRET}/@"},
+        {"DATABASE_URL": f"postgresql://{PLACES}?user=notes&password=#{SECRET}"},
+        {"DATABASE_URL": f"postgresql://notes:{SECRET}@{PLACES}?pgbouncer=true&sslmode=require"},
+        {"DATABASE_URL": f"postgresql://notes:{SECRET}@{PLACES}?sslmode=perhaps"},
+        {"DATABASE_URL": f"postgresql://notes:{SECRET}@127.0.0.1:http/notes"},
+        {"DATABASE_URL": f"postgresql://notes:{SECRET}@127.0.0.1:99999/notes"},
+        {"DATABASE_URL": f"postgresql//notes:{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"mysql://notes:{SECRET}@{PLACES}"},
+        {"DATABASE_URL": f"postgresql://notes:{SECRET}@no such host/notes"},
+        {"host_server": "127.0.0.1", "db_server_port": "1", "db_password": f"@/#:%?{SECRET}"},
+        {"host_server": "127.0.0.1:1", "db_password": SECRET},
+        {"DATABASE_URL": f"postgresql://notes@{PLACES}", "API_KEYS": SECRET},
+    ],
+    ids=lambda variables: " ".join(variables.values()),
+)
+def test_no_secret_is_logged(
+    variables: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever is wrong with a URL, its password is neither logged nor answered."""
+    caplog.set_level(logging.INFO)
+    answered = ""
+    with suppress(SystemExit), deployed(**variables, POOL_TIMEOUT="0.1") as client:
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        answered = client.get("/notes/", headers=headers).text + client.get("/readyz").text
+    printed = "".join(capfd.readouterr())
+    assert caplog.text + printed
+    assert SECRET not in caplog.text + printed + answered
+
+
+def test_password_that_postgres_refuses_is_not_logged(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Postgres' own refusal of a user is logged without the password."""
+    caplog.set_level(logging.INFO)
+    url = f"postgresql://nobody:{SECRET}@127.0.0.1:{postgres.port}/postgres"
+    with deployed(DATABASE_URL=url, POOL_TIMEOUT="0.1") as client:
+        assert problem(client.get("/notes/")) == 503
+    assert "nobody" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_no_note_is_logged(
+    deployment: Deployment,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Neither what is stored nor what is refused, by the service or its database, is logged."""
+    caplog.set_level(logging.INFO)
+    client = deployment.client
+    deployment.sql("CREATE UNIQUE INDEX once ON notes (text)")
+    try:
+        note = added(client, text=SECRET)
+        client.patch(f"/notes/{note['id']}/", json={"completed": True})
+        client.get("/notes/", params={"q": SECRET})
+        client.post("/notes/", json={"text": SECRET + "\0"})
+        assert problem(client.post("/notes/", json={"text": SECRET})) == 500
+    finally:
+        deployment.sql("DROP INDEX once")
+    assert "500" in caplog.text
+    assert SECRET not in caplog.text + "".join(capfd.readouterr())

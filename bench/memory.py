@@ -1,0 +1,56 @@
+"""The memory of this service's worker: after its start, after many requests, while it refuses."""
+
+import contextlib
+import re
+import select
+import socket
+from pathlib import Path
+
+from bench.load import CASES, drive, worker
+from tests.servers import Service
+
+PIECE = b"a" * 65_536
+PIECES = 1_600  # 100 MB
+HEAD = "POST /notes/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+def megabytes(pid: int, field: str) -> float:
+    """Return a size from a process' status: VmRSS, or VmHWM for the peak of it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(rf"{field}:\s+(\d+) kB", status)
+    assert found, f"no {field}"  # noqa: S101  # Linux has both
+    return int(found[1]) / 1024
+
+
+def upload(port: int, header: str, piece: bytes) -> int:
+    """Send 100 MB until the server answers, and return the status."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(f"{HEAD}{header}\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            for _ in range(PIECES):
+                if select.select([client], [], [], 0)[0]:
+                    break
+                client.sendall(piece)
+        return int(client.recv(65_536).split()[1])
+
+
+def peak(service: Service, header: str, piece: bytes) -> str:
+    """Return the most memory that the worker takes while 100 MB are sent to it, and its answer."""
+    pid = worker(service)
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # begins a new peak
+    status = upload(service.port, header, piece)
+    return f"{megabytes(pid, 'VmHWM'):.1f} ({status})"
+
+
+def measure(service: Service, requests: int) -> list[str]:
+    """Return the sizes of a worker that has just started, as the columns of a table."""
+    pid = worker(service)
+    start, answered = megabytes(pid, "VmRSS"), 0.0
+    while answered < requests:
+        for case in CASES.values():
+            answered += drive(service, case, 32, 1).rate
+    later = megabytes(pid, "VmRSS")
+    with_length = peak(service, f"Content-Length: {len(PIECE) * PIECES}", PIECE)
+    frame = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)
+    chunked = peak(service, "Transfer-Encoding: chunked", frame)
+    return [f"{start:.1f}", f"{later:.1f} ({answered:,.0f})", with_length, chunked]

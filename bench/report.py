@@ -1,0 +1,158 @@
+"""The results as Markdown and as a plot."""
+
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+from bench.load import CASES, CORES
+from bench.results import Key, Results
+from bench.subjects import EXPRESS, FLOOR, ORM, SUBJECTS, THIS, TUTORIAL
+
+FOLDER = Path(__file__).parent / "results"
+DATABASES = {"postgres": "Postgres", "sqlite": "SQLite"}
+LOAD = 32  # the connections that the summary, the bars and the plot are about
+# The most CPU per request that this service may take, as a part of what another server takes.
+BARS = [
+    ("postgres", "read", TUTORIAL, 0.60),
+    ("postgres", "list", TUTORIAL, 0.65),
+    ("postgres", "create", TUTORIAL, 0.65),
+    ("sqlite", "read", TUTORIAL, 0.33),
+    ("sqlite", "list", TUTORIAL, 0.42),
+    ("sqlite", "create", TUTORIAL, 0.35),
+    ("postgres", "read", FLOOR, 3.2),
+    ("postgres", "read", EXPRESS, 1.15),
+    ("postgres", "read", ORM, 0.35),
+]
+MORE_CREATES = 3  # times as many per second on SQLite as the tutorial's way
+PACKAGES = "fastapi uvicorn databases sqlalchemy asyncpg sqlmodel psycopg litestar".split()
+FIGURES = {"cpu": "CPU, us", "rate": "requests/s", "p50": "p50, ms", "p99": "p99, ms"}
+
+
+def shown(number: float | None, digits: int = 0) -> str:
+    """Return a number for a table."""
+    return "-" if number is None else f"{number:,.{digits}f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """Return a table in Markdown; the first columns hold texts, the others numbers."""
+    line = ["---"] * texts + ["---:"] * (len(head) - texts)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, line, *rows]) + "\n"
+
+
+def printed(*command: str) -> str:
+    """Return what a program prints, or a dash where it is missing."""
+    try:
+        return subprocess.check_output(command, text=True).strip()
+    except FileNotFoundError:
+        return "-"
+
+
+def machine() -> str:
+    """Return when, on what and with what the figures were measured."""
+    cpu = [s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")]
+    name = cpu[0].partition(": ")[2] if cpu else platform.machine()
+    versions = [f"Python {platform.python_version()}", f"Node {printed('node', '--version')}"]
+    versions += [f"{package} {version(package)}" for package in PACKAGES]
+    today = datetime.now(UTC).date().isoformat()
+    return f"{today}, {len(CORES)} cores of {name}; {', '.join(versions)}.\n"
+
+
+def summary(results: Results, database: str) -> str:
+    """Return the CPU per request of each server, and its part of the tutorial's."""
+
+    def rows() -> Iterator[list[str]]:
+        for subject in SUBJECTS:
+            keys = [Key(database, LOAD, case, subject.name) for case in CASES]
+            if any(key in results.runs for key in keys):
+                yield [subject.title] + [
+                    f"{shown(results.median(key, 'cpu'))} "
+                    f"({shown(results.ratio(key, TUTORIAL.name), 2)})"
+                    for key in keys
+                ]
+
+    return table([DATABASES[database], *(case.title for case in CASES.values())], rows())
+
+
+def bars(results: Results) -> str:
+    """Return each bar with its figure."""
+
+    def rows() -> Iterator[list[str]]:
+        for database, case, other, bar in BARS:
+            ratio = results.ratio(Key(database, LOAD, case, THIS.name), other.name)
+            what = f"{DATABASES[database]}, {CASES[case].title}: CPU of {other.title}"
+            held = "-" if ratio is None else "yes" if ratio <= bar else "no"
+            yield [what, f"<= {bar}", shown(ratio, 2), held]
+        ratio = results.ratio(Key("sqlite", LOAD, "create", THIS.name), TUTORIAL.name, "rate")
+        held = "-" if ratio is None else "yes" if ratio >= MORE_CREATES else "no"
+        what = f"SQLite, creates per second of {TUTORIAL.title}"
+        yield [what, f">= {MORE_CREATES}", shown(ratio, 2), held]
+
+    return table(["this service, as a part of", "bar", "is", "held"], rows())
+
+
+def details(results: Results, database: str, connections: int) -> str:
+    """Return all figures of a database and a number of connections."""
+
+    def rows() -> Iterator[list[str]]:
+        for case in CASES:
+            for subject in SUBJECTS:
+                key = Key(database, connections, case, subject.name)
+                if key in results.runs:
+                    ratio = shown(results.ratio(key, TUTORIAL.name), 2)
+                    cpu, rate = (shown(results.median(key, name)) for name in ("cpu", "rate"))
+                    waits = [shown(results.median(key, name), 1) for name in ("p50", "p99")]
+                    yield [CASES[case].title, subject.title, cpu, ratio, rate, *waits]
+
+    head = ["case", "server", "CPU, us", "of the tutorial's", "requests/s", "p50, ms", "p99, ms"]
+    return table(head, rows(), texts=2)
+
+
+def markdown(results: Results) -> str:
+    """Return the whole report."""
+    loads = sorted({key[:2] for key in results.runs}, key=lambda load: (load[0], load[1] != LOAD))
+    databases = list(dict.fromkeys(database for database, _ in loads))
+    parts = ["# Load\n", machine()]
+    parts += [f"CPU microseconds per request at {LOAD} connections (part of the tutorial's):\n"]
+    parts += [summary(results, database) for database in databases]
+    parts += ["## Bars\n", bars(results)]
+    if results.memory:
+        head = ["resident, MB", "after start", "after requests", "with length", "chunked"]
+        parts += ["## Memory\n", table([*head], results.memory)]
+    for database, connections in loads:
+        parts += [f"## {DATABASES[database]}, {connections} connections\n"]
+        parts += [details(results, database, connections)]
+    return "\n".join(parts + [f"{line}\n" for line in results.left_out])
+
+
+def plot(results: Results) -> None:
+    """Draw the CPU per request of each server, a field for each case and database."""
+    mpl.use("Agg")
+    databases = [name for name in DATABASES if any(key.database == name for key in results.runs)]
+    figure, fields = plt.subplots(
+        len(databases), len(CASES), figsize=(18, 3.2 * len(databases)), squeeze=False, sharey="row"
+    )
+    for row, database in zip(fields, databases, strict=True):
+        for axes, (name, case) in zip(row, CASES.items(), strict=True):
+            keys = {s.title: Key(database, LOAD, name, s.name) for s in reversed(SUBJECTS)}
+            cpu = {title: results.median(key, "cpu") for title, key in keys.items()}
+            measured = {title: value for title, value in cpu.items() if value is not None}
+            colours = ["tab:red" if title == THIS.title else "tab:gray" for title in measured]
+            axes.bar_label(axes.barh([*measured], [*measured.values()], color=colours), fmt="%d")
+            axes.set_title(f"{DATABASES[database]}: {case.title}")
+            axes.margins(x=0.2)
+    figure.supxlabel(f"CPU microseconds per request of the server, {LOAD} connections")
+    figure.tight_layout()
+    figure.savefig(FOLDER / "load.png", dpi=80)
+
+
+def save(name: str, text: str) -> None:
+    """Print a text, and write it to a file in the folder of the results."""
+    print(text)
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / name).write_text(text)

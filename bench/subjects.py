@@ -1,0 +1,65 @@
+"""What is measured: this service and its peers, each a process of its own on its own database."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.load import CASES, SERVER_CORES, on_cores
+from bench.notes import SIZE, fill
+from tests.servers import Service
+
+PEERS = Path(__file__).parent / "peers"
+BOTH = ("postgres", "sqlite")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A server; `name` is that of its module, or of its file for Node."""
+
+    name: str
+    title: str
+    databases: tuple[str, ...] = ("postgres",)
+    cases: tuple[str, ...] = tuple(CASES)
+    stores: bool = True
+
+    def start(self, folder: Path, url: str) -> Service:
+        """Return the server, answering on its core from a database of SIZE notes."""
+        if self is not THIS:
+            fill(url, SIZE)
+        variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "1", "NODE_ENV": "production"}
+        with on_cores(SERVER_CORES):
+            if self.name.endswith(".mjs"):
+                service = Service(["node", str(PEERS / self.name)], folder, **variables)
+            else:
+                app = "main:app" if self is THIS else f"bench.peers.{self.name}:app"
+                service = Service.gunicorn(folder, app=app, **variables)
+        try:
+            service.wait("/livez" if self is THIS else "/notes/1/")
+        except BaseException:
+            service.stop()
+            raise
+        if self is THIS:  # which has made its table itself
+            fill(url, SIZE)
+        return service
+
+
+THIS = Subject("main", "this service", BOTH)
+TUTORIAL = Subject("tutorial", "the tutorial's way", BOTH)
+ORM = Subject("sqlalchemy_orm", "FastAPI + SQLAlchemy async ORM", BOTH)
+FLOOR = Subject("asgi_asyncpg", "plain ASGI + asyncpg (floor)")
+EXPRESS = Subject("express_pg.mjs", "Express + pg")
+SUBJECTS = [
+    THIS,
+    TUTORIAL,
+    ORM,
+    Subject("sqlmodel_threads", "FastAPI + SQLModel in threads", BOTH),
+    Subject("litestar_asyncpg", "Litestar + asyncpg"),
+    EXPRESS,
+    Subject("fastify_pg.mjs", "Fastify + pg"),
+    FLOOR,
+    Subject(
+        "fastapi_constant",
+        "FastAPI, a constant, no database",
+        cases=("read", "list", "create", "update"),
+        stores=False,
+    ),
+]
