@@ -148,7 +148,7 @@ class Page(BaseModel):
 
 
 # Queries
-Statement = tuple[str, Sequence[str]]  # SQL, and the names of its parameters in their order
+Statement = tuple[str, Sequence[tuple[str, Any]]]  # SQL, and its parameters with their defaults
 parameter: Any = partial(sa.bindparam, type_=sa.BigInteger)
 text, old_text = (parameter(name, type_=sa.String) for name in ("text", "old_text"))
 completed, old_completed = (parameter(n, type_=sa.Boolean) for n in ("completed", "old_completed"))
@@ -162,7 +162,7 @@ def compiled(query: sa.ClauseElement) -> Statement:
     """Return a query ready to run; to compile it takes longer than the rest of a request."""
     dialect: Any = sqlite.dialect if SQLITE else postgresql.dialect
     sql: Any = query.compile(dialect=dialect())
-    return str(sql), getattr(sql, "positiontup", None) or ()
+    return str(sql), [(name, sql.params[name]) for name in getattr(sql, "positiontup", None) or ()]
 
 
 READY = compiled(sa.select(*NOTE).where(sa.false()))
@@ -280,13 +280,14 @@ async def send(raw: Any, sql: str, values: list[Any]) -> Any:
 
 
 async def run(statement: Statement, **given: Any) -> Any:
-    """Return the rows of a statement; a parameter that is not given is NULL.
+    """Return the rows of a statement; a parameter without a value is NULL.
 
     What changed nothing is sent again until PATIENCE ends, and answered by 503 then; by 504 when
     nobody can know whether it changed something.
     """
     sql, parameters = statement
-    values, writes = [given.get(name) for name in parameters], not sql.startswith("SELECT")
+    values = [given.get(name, default) for name, default in parameters]
+    writes = not sql.startswith("SELECT")
     now, why = asyncio.get_running_loop().time, ""
     started = now()
     while True:

@@ -269,10 +269,9 @@ NOT_JSON = {
     "100,000 deep and ignored": b'{"text": "a", "completed": true, "x": %s}'
     % nested(100_000).encode(),
 }
-NOT_OBJECTS = ["null", "true", "5", "NaN", '"text"', "[]", "[1]", f"[{nested(9)}]"]
+NOT_OBJECTS = ["null", "true", "5", "NaN", '"text"', "[1]"]
 NOT_TEXTS = {
-    **{value: value for value in ("null", "true", "5", "-0.5", "NaN", "-Infinity", "1e400")},
-    **{value: value for value in ("[]", '["a"]', "{}", '{"text": "a"}')},
+    **{value: value for value in ("null", "true", "5", "NaN", "1e400", '["a"]', '{"text": "a"}')},
     "U+0000": '"a\\u0000b"',
     "a high surrogate": '"\\ud83d"',
     "a low surrogate": '"a\\udf4b"',
@@ -281,9 +280,7 @@ NOT_TEXTS = {
     "50 deep": nested(50),
 }
 NOT_BOOLEANS = {
-    **{value: value for value in ("null", "0", "1", "1.0", "NaN", "1e400", "[]", "{}")},
-    **{value: value for value in ('""', '"true"', '"yes"', '"\\ud800"')},
-    "50 deep": nested(50),
+    value: value for value in ("null", "0", "1", "NaN", "1e400", "{}", '"true"', '"\\ud800"')
 }
 INVALID_BODIES = (
     [pytest.param(body, 400, [], id=name) for name, body in NOT_JSON.items()]
@@ -503,7 +500,7 @@ def test_the_etag_is_the_same_on_both_databases(
     created = on_sqlite.client.post("/notes/", json={"text": "b\u00fcro", "completed": True})
     note_id = created.json()["id"]
     on_postgres.sql("DELETE FROM notes")
-    on_postgres.sql(f"INSERT INTO notes (id, text, completed) VALUES ({note_id}, 'büro', true)")  # noqa: S608 - an int
+    on_postgres.sql(f"INSERT INTO notes (id, text, completed) VALUES ({note_id}, 'büro', true)")
     stored = on_postgres.client.get(f"/notes/{note_id}/")
     assert stored.json() == created.json()
     assert stored.headers["ETag"] == created.headers["ETag"]

@@ -26,33 +26,133 @@ service and the tutorial's way are measured, and only reading one note and creat
 """
 
 import argparse
-import contextlib
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from bench import memory
 from bench.load import CASES, OTHER_CORES, RefusedError, answer, drive, on_cores
 from bench.notes import SIZE, tidy
 from bench.report import DATABASES, LOAD, markdown, plot, save
 from bench.results import Key, Results
-from bench.subjects import SUBJECTS, THIS, TUTORIAL, Subject
-from tests.servers import Postgres, Service, own_postgres
+from bench.subjects import SUBJECTS, THIS, TUTORIAL, Running
+from tests.servers import Postgres, own_postgres
 
-FEW_CASES, FEW_PEERS = ["read", "create"], [TUTORIAL.name]
+PEERS = [subject.name for subject in SUBJECTS if subject is not THIS]
 
 
 def arguments() -> argparse.Namespace:
     """Return what the command line asks for."""
-    peers = [subject.name for subject in SUBJECTS if subject is not THIS]
     parser = argparse.ArgumentParser(description="Measure this service and its peers under load.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help="of each run")
+    parser.add_argument("--seconds", type=int, default=2, help="that each run takes")
     parser.add_argument("--connections", type=int, nargs="+", default=[LOAD, 1, 256])
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
-    parser.add_argument("--peers", nargs="*", choices=peers)
+    parser.add_argument("--peers", nargs="*", choices=PEERS)
     parser.add_argument("--cases", nargs="+", choices=CASES)
-    parser.add_argument("--requests", type=int, default=100_000, help="of the memory, 0 for none")
-    options = parser.parse_args()
-    options.all_peers, options.all_cases = peers, [*CASES]
-    return options
+    parser.add_argument("--requests", type=int, default=100_000, help="before the memory is read")
+    return parser.parse_args()
+
+
+def start(
+    stack: ExitStack, database: str, peers: list[str], postgres: Postgres, results: Results
+) -> list[Running]:
+    """Return this service and the peers that start, each on a new database; `stack` ends them."""
+    folder, running = Path(stack.enter_context(tempfile.TemporaryDirectory())), []
+    for subject in SUBJECTS:
+        if database not in subject.databases or subject.name not in [THIS.name, *peers]:
+            continue
+        sqlite = database == "sqlite"
+        name = subject.name
+        url = f"sqlite:///{folder}/{name}.db" if sqlite else postgres.create_database(name)
+        try:
+            running.append(subject.start(folder, url))
+        except (RuntimeError, TimeoutError, FileNotFoundError) as error:
+            if subject is THIS:
+                raise
+            lines = [line.strip() for line in str(error).splitlines() if "rror" in line]
+            results.leave_out(subject.title, lines[-1])
+        else:
+            stack.callback(running[-1].service.stop)
+    return running
+
+
+def compare(
+    running: list[Running], cases: list[str], results: Results
+) -> list[tuple[Running, str]]:
+    """Return the servers and their cases, without those they answer otherwise than this service."""
+    same = []
+    for case in cases:
+        expected: Any = None
+        for each in running:
+            if case not in each.subject.cases:
+                continue
+            try:
+                answered = answer(each.service, CASES[case])
+                expected = expected or answered
+                if each.subject.stores and answered != expected:
+                    raise RefusedError(f"answered {answered}, not {expected}")
+                same.append((each, case))
+            except RefusedError as error:
+                results.leave_out(f"{each.subject.title}, {CASES[case].title}", str(error))
+            tidy(each.url, SIZE)
+    return same
+
+
+def measure(each: Running, key: Key, seconds: int, results: Results) -> None:
+    """Add a run to the results, or take the server out of this case."""
+    case = CASES[key.case]
+    try:
+        run = drive(each.service, case, key.connections, seconds)
+    except RefusedError as error:
+        results.refuse(key, str(error))
+    else:
+        results.runs[key].append(run)
+        print(*key, f"{run.cpu:.0f} us, {run.rate:.0f}/s, p99 {run.p99:.1f} ms", flush=True)
+    if case.body:
+        tidy(each.url, SIZE)
+
+
+def measure_all(
+    database: str, options: argparse.Namespace, postgres: Postgres, results: Results
+) -> None:
+    """Run all rounds on one kind of database, and then look at the memory."""
+    with ExitStack() as stack:
+        running = start(stack, database, options.peers or PEERS, postgres, results)
+        same = compare(running, options.cases or [*CASES], results)
+        for connections in options.connections:
+            few = connections != LOAD
+            names = [THIS.name, *(options.peers or ([TUTORIAL.name] if few else PEERS))]
+            cases = options.cases or (["read", "create"] if few else [*CASES])
+            for _ in range(options.rounds):
+                for each, case in same:
+                    key = Key(database, connections, case, each.subject.name)
+                    if key.subject in names and case in cases and key not in results.refused:
+                        measure(each, key, options.seconds, results)
+    if options.requests:
+        with ExitStack() as stack:
+            (this,) = start(stack, database, [], postgres, results)
+            row = memory.measure(this.service, options.requests)
+            results.memory.append([DATABASES[database], *row])
+
+
+def main() -> None:
+    """Measure what the command line asks for, and write it down."""
+    options, results = arguments(), Results()
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is not installed: it makes the load (apt-get install wrk)")
+    with ExitStack() as stack:
+        with on_cores(OTHER_CORES):
+            # With fsync as in production. The runs clean up after themselves.
+            server = own_postgres(fsync="on", autovacuum="off", max_connections="200")
+            postgres = stack.enter_context(server)
+        for database in options.databases:
+            measure_all(database, options, postgres, results)
+    save("load.md", markdown(results))
+    plot(results)
+
+
+if __name__ == "__main__":
+    main()

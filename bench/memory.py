@@ -18,7 +18,7 @@ def megabytes(pid: int, field: str) -> float:
     """Return a size from a process' status: VmRSS, or VmHWM for the peak of it."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(rf"{field}:\s+(\d+) kB", status)
-    assert found, f"no {field}"  # noqa: S101  # Linux has both
+    assert found, f"no {field}"  # Linux has both
     return int(found[1]) / 1024
 
 

@@ -31,7 +31,6 @@ SIZE = 1_000  # of a database that the load goes to
 RARE, COMMON, MISSING = "xylophone", "kitchen", "zeppelin"  # to search for
 
 
-
 def values(words: list[str]) -> str:
     """Return the rows of a table that numbers words, as SQL."""
     return ", ".join(f"({number}, '{word}')" for number, word in enumerate(words))
@@ -46,11 +45,12 @@ FILL = f"""
         ELSE verbs.word || ' the ' || things.word || ' in the ' || places.word
             || ' with ' || people.word || ', no. ' || n.i END, n.i % 3 = 0
     FROM n
-    LEFT JOIN verbs ON verbs.i = n.i % {len(VERBS)} LEFT JOIN things ON things.i = n.i % {len(THINGS)}
+    LEFT JOIN verbs ON verbs.i = n.i % {len(VERBS)}
+    LEFT JOIN things ON things.i = n.i % {len(THINGS)}
     LEFT JOIN places ON places.i = n.i % {len(PLACES)}
     LEFT JOIN people ON people.i = n.i % {len(PEOPLE)}
     ORDER BY n.i
-"""  # noqa: S608  # of the constants above
+"""
 
 
 def execute(url: str, *statements: str) -> None:
@@ -76,4 +76,4 @@ def fill(url: str, size: int) -> None:
 def tidy(url: str, size: int) -> None:
     """Delete the notes after the first `size`, and what is left of deleted and changed ones."""
     vacuum = "PRAGMA optimize" if url.startswith("sqlite") else "VACUUM ANALYZE notes"
-    execute(url, f"DELETE FROM notes WHERE id > {size}", vacuum)  # noqa: S608  # a number
+    execute(url, f"DELETE FROM notes WHERE id > {size}", vacuum)

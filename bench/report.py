@@ -31,7 +31,6 @@ BARS = [
 ]
 MORE_CREATES = 3  # times as many per second on SQLite as the tutorial's way
 PACKAGES = "fastapi uvicorn databases sqlalchemy asyncpg sqlmodel psycopg litestar".split()
-FIGURES = {"cpu": "CPU, us", "rate": "requests/s", "p50": "p50, ms", "p99": "p99, ms"}
 
 
 def shown(number: float | None, digits: int = 0) -> str:
@@ -70,11 +69,10 @@ def summary(results: Results, database: str) -> str:
         for subject in SUBJECTS:
             keys = [Key(database, LOAD, case, subject.name) for case in CASES]
             if any(key in results.runs for key in keys):
-                yield [subject.title] + [
-                    f"{shown(results.median(key, 'cpu'))} "
-                    f"({shown(results.ratio(key, TUTORIAL.name), 2)})"
-                    for key in keys
-                ]
+                cpu = [shown(results.median(key, "cpu")) for key in keys]
+                parts = [shown(results.ratio(key, TUTORIAL.name), 2) for key in keys]
+                cells = [f"{a} ({b})" if b != "-" else a for a, b in zip(cpu, parts, strict=True)]
+                yield [subject.title, *cells]
 
     return table([DATABASES[database], *(case.title for case in CASES.values())], rows())
 

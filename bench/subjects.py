@@ -21,8 +21,8 @@ class Subject:
     cases: tuple[str, ...] = tuple(CASES)
     stores: bool = True
 
-    def start(self, folder: Path, url: str) -> Service:
-        """Return the server, answering on its core from a database of SIZE notes."""
+    def start(self, folder: Path, url: str) -> "Running":
+        """Start the server on its core; it answers, from a database of SIZE notes."""
         if self is not THIS:
             fill(url, SIZE)
         variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "1", "NODE_ENV": "production"}
@@ -39,7 +39,16 @@ class Subject:
             raise
         if self is THIS:  # which has made its table itself
             fill(url, SIZE)
-        return service
+        return Running(self, service, url)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers, and the URL of its database."""
+
+    subject: Subject
+    service: Service
+    url: str
 
 
 THIS = Subject("main", "this service", BOTH)

@@ -60,19 +60,19 @@ class Load:
         counts = f"writes {dict(self.writes)}, reads {dict(self.reads)}"
         return f"{counts}, slowest {self.slowest:.2f} s"
 
+    def told(self, answer: str) -> set[str]:
+        """Return the texts whose writes got an answer."""
+        return {text for text, given in self.written.items() if given == answer}
+
     def untrue(self, stored: Iterable[str]) -> dict[str, set[str]]:
-        """Return, by kind, the texts whose answer was not true, given all that is stored."""
-        times = Counter(text for text in stored if text.startswith(self.name))
-        told = {
-            answer: {text for text in self.written if self.written[text] == answer}
-            for answer in ("201", "503", UNREACHABLE)
-        }
-        untrue = {
-            "lost": told["201"] - times.keys(),
+        """Return the texts whose answers were not true, by kind, given all that is stored."""
+        times = Counter(text for text in stored if text in self.written)
+        kinds = {
+            "lost": self.told("201") - times.keys(),
             "stored twice": {text for text in times if times[text] > 1},
-            "refused but stored": (told["503"] | told[UNREACHABLE]) & times.keys(),
+            "refused but stored": (self.told("503") | self.told(UNREACHABLE)) & times.keys(),
         }
-        return {kind: texts for kind, texts in untrue.items() if texts}
+        return {kind: texts for kind, texts in kinds.items() if texts}
 
     async def _run(self) -> None:
         async with httpx2.AsyncClient(base_url=self.url, timeout=30) as client:

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import socketserver
 import threading
+from collections.abc import Iterator
 from typing import Self
 
 
@@ -19,18 +20,19 @@ class Proxy(socketserver.ThreadingTCPServer):
         self.port = int(self.server_address[1])
         self.target = target
         self.flowing = threading.Event()
-        self.resume()
+        self.flowing.set()
         self.marker = b""
         self.marked = 0
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
-    def stall(self) -> None:
-        """Let nothing through any more, in either direction; connections stay open."""
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Let nothing through, in either direction, and at the end first what was held back."""
         self.flowing.clear()
-
-    def resume(self) -> None:
-        """Let everything through again, and first what was held back."""
-        self.flowing.set()
+        try:
+            yield
+        finally:
+            self.flowing.set()
 
     def cut_replies(self, marker: str = "") -> None:
         """Close a connection in place of the reply to the first message with the marker.
@@ -46,7 +48,6 @@ class Proxy(socketserver.ThreadingTCPServer):
 
     def __exit__(self, *_: object) -> None:
         """Stop serving."""
-        self.resume()
         self.shutdown()
         self.thread.join()
         self.server_close()

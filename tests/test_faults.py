@@ -5,21 +5,22 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 import psutil
 import psycopg
 import pytest
 
-from tests.load import CUT_OFF, Load
+from tests.load import CUT_OFF, UNREACHABLE, Load
 from tests.proxy import Proxy
-from tests.servers import Postgres, Service, free_port, needs, own_postgres, until
+from tests.servers import NO_SKIPS, Postgres, Service, needs, own_postgres, until
 
 PASSWORD = "correct-horse"  # noqa: S105  # the servers trust everybody: it only must not be logged
 SLOTS = 10  # POOL_SIZE's default, times two workers
@@ -30,7 +31,7 @@ Report = Callable[[object], None]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """A Postgres server that a test may break, and leaves running."""
+    """A Postgres server that a test may break, and leaves whole."""
     with own_postgres(max_connections="40") as server:
         yield server
 
@@ -43,24 +44,25 @@ def proxy(server: Postgres) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def running(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service, which has to outlive all faults."""
-    with Service.gunicorn(tmp_path_factory.mktemp("s"), DATABASE_URL=url(server)) as service:
+    folder = tmp_path_factory.mktemp("service")
+    with Service.gunicorn(folder, DATABASE_URL=url(server.port)) as service:
         yield complete(service)
 
 
 @pytest.fixture(scope="module")
-def hurried(
+def hasty_service(
     server: Postgres, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The service behind the proxy, with short timeouts, which has to outlive all faults."""
-    settings = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "3", "DATABASE_URL": url(server, proxy.port)}
-    with Service.gunicorn(tmp_path_factory.mktemp("h"), **settings) as service:
+    """The service behind the proxy and with short timeouts, which has to outlive all faults."""
+    settings = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "3", "DATABASE_URL": url(proxy.port)}
+    with Service.gunicorn(tmp_path_factory.mktemp("hasty"), **settings) as service:
         yield complete(service)
 
 
 class Figures:
-    """What each row saw, printed at the end with -v."""
+    """What the tests saw; pytest -v prints it at the end."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -74,7 +76,7 @@ class Figures:
 
 @pytest.fixture(scope="module")
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """The figures of all rows."""
+    """The figures of all tests."""
     figures = Figures()
     request.config.pluginmanager.register(figures)
     return figures
@@ -82,7 +84,7 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest, figures: Figures) -> Report:
-    """A function that keeps a row's figures."""
+    """A function that keeps the figures of a test."""
     return lambda seen: figures.lines.append(f"{request.node.name}: {seen}")
 
 
@@ -98,13 +100,8 @@ class Log:
 
     @property
     def warnings(self) -> int:
-        """How many warnings there are: in a service that runs, one for each failure."""
+        """How many warnings there are: while no worker starts, one for each failure."""
         return str(self).count("[WARNING]")
-
-    @property
-    def calm(self) -> bool:
-        """Whether the log has no traceback and never shows the password."""
-        return not any(word in self.file.read_text() for word in ("Traceback", PASSWORD))
 
 
 class Crowd:
@@ -114,7 +111,7 @@ class Crowd:
         self.client = httpx2.Client(
             base_url=service.url, timeout=30, limits=httpx2.Limits(max_connections=None)
         )
-        self.threads = ThreadPoolExecutor(300)
+        self.threads = ThreadPoolExecutor(100)
         self.sent: list[Future[httpx2.Response]] = []
 
     def __enter__(self) -> Self:
@@ -131,34 +128,22 @@ class Crowd:
 
     def get(self, *paths: str) -> None:
         """Send a GET for each path."""
-        for path in paths:
-            self.sent.append(self.threads.submit(self.client.get, path))
+        self.sent += [self.threads.submit(self.client.get, path) for path in paths]
+
+    @property
+    def done(self) -> bool:
+        """Whether all are answered."""
+        return all(future.done() for future in self.sent)
 
     def answers(self) -> list[httpx2.Response]:
         """Wait for all answers, and return them in the order of their requests."""
-        answers = [future.result() for future in self.sent]
-        self.sent = []
-        return answers
+        sent, self.sent = self.sent, []
+        return [future.result() for future in sent]
 
 
-def url(server: Postgres, port: int | None = None, database: str = "postgres") -> str:
-    """Return a database's URL with a password in it."""
-    return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port or server.port}/{database}"
-
-
-def texts(server: Postgres) -> list[str]:
-    """Return all texts that are stored."""
-    return server.sql("SELECT text FROM notes").splitlines()
-
-
-def statuses(answers: list[httpx2.Response]) -> Counter[int]:
-    """Return how often each status was the answer."""
-    return Counter(answer.status_code for answer in answers)
-
-
-def seconds(answers: list[httpx2.Response]) -> float:
-    """Return how long the slowest answer took."""
-    return max(answer.elapsed.total_seconds() for answer in answers)
+def url(port: int, database: str = "postgres") -> str:
+    """Return the URL of a database on Postgres, with a password in it."""
+    return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/{database}"
 
 
 def complete(service: Service) -> Service:
@@ -172,50 +157,100 @@ def workers(service: Service) -> list[psutil.Process]:
     return psutil.Process(service.process.pid).children()
 
 
+def replaced(service: Service, old: list[psutil.Process]) -> bool:
+    """Tell whether there are two workers, and none of the old ones."""
+    new = workers(service)
+    return len(new) == 2 and not set(new) & set(old)
+
+
+def calm(log: object) -> bool:
+    """Tell whether a log has no traceback and no password."""
+    return not any(word in str(log) for word in ("Traceback", PASSWORD))
+
+
+def statuses(answers: list[httpx2.Response]) -> dict[int, int]:
+    """Return how often each status was the answer."""
+    return dict(Counter(answer.status_code for answer in answers))
+
+
+def refused(answers: list[httpx2.Response]) -> bool:
+    """Tell whether all answers are 503 and say when to come again."""
+    seen = {(answer.status_code, answer.headers.get("Retry-After")) for answer in answers}
+    return seen == {(503, "1")}
+
+
+def slowest(answers: list[httpx2.Response]) -> float:
+    """Return how many seconds the slowest answer took."""
+    return max(answer.elapsed.total_seconds() for answer in answers)
+
+
+def query(server: Postgres, sql: str, database: str = "postgres") -> list[Any]:
+    """Return the first column of what a statement returns on Postgres."""
+    with psycopg.connect(server.url(database), autocommit=True) as session:
+        return [row[0] for row in session.execute(sql.encode())]
+
+
+def texts(server: Postgres, database: str = "postgres") -> list[str]:
+    """Return all texts that are stored on Postgres."""
+    return query(server, "SELECT text FROM notes", database)
+
+
+def sessions(server: Postgres, condition: str, database: str = "postgres") -> set[int]:
+    """Return the process ids of the sessions of a database for which a condition holds."""
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    sql = f"SELECT pid FROM pg_stat_activity WHERE {others} AND {condition}"  # noqa: S608  # ours
+    return set(query(server, sql, database))
+
+
+def end_sessions(server: Postgres) -> None:
+    """End all sessions but one's own."""
+    condition = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    query(
+        server,
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {condition}",  # noqa: S608  # ours
+        "template1",
+    )
+
+
 @contextmanager
-def locked_table(server: Postgres) -> Iterator[None]:
+def locked_table(server: Postgres, database: str = "postgres") -> Iterator[None]:
     """Keep everybody else from the table of notes."""
-    with psycopg.connect(server.url()) as session:
+    with psycopg.connect(server.url(database)) as session:
         session.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
         yield
 
 
-def sessions(server: Postgres, condition: str, database: str = "postgres") -> set[int]:
-    """Return the process ids of the sessions in a database for which a condition holds."""
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-    with psycopg.connect(server.url(database), autocommit=True) as session:
-        return {pid for (pid,) in session.execute(f"{query} AND {condition}")}
-
-
-def waiting(server: Postgres) -> set[int]:
+def waiting(server: Postgres, database: str = "postgres") -> set[int]:
     """Return the sessions that wait for a lock."""
-    return sessions(server, "wait_event_type = 'Lock'")
+    return sessions(server, "wait_event_type = 'Lock'", database)
 
 
-def fill(server: Postgres, crowd: Crowd) -> None:
+def fill(server: Postgres, crowd: Crowd, database: str = "postgres") -> None:
     """Send reads until each connection of both workers' pools waits for the locked table."""
 
     def full() -> bool:
-        crowd.get(*["/notes/"] * (SLOTS - len(waiting(server))))
-        return len(waiting(server)) == SLOTS
+        crowd.get(*["/notes/"] * (SLOTS - len(waiting(server, database))))
+        return len(waiting(server, database)) == SLOTS
 
     until(full, what=f"{SLOTS} sessions that wait")
 
 
-def check_slots(server: Postgres, service: Service) -> None:
-    """Fail if a connection of the pools is lost: all of them can be busy at the same time."""
-    with Crowd(service) as crowd, locked_table(server):
-        fill(server, crowd)
+def check_slots(server: Postgres, service: Service, database: str = "postgres") -> None:
+    """Fail if a slot of the pools is lost: all of them can be busy at the same time."""
+    with Crowd(service) as crowd, locked_table(server, database):
+        fill(server, crowd, database)
+
+
+# Postgres stops, and workers do
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_restart_of_postgres_costs_no_read(
-    mode: str, server: Postgres, running: Service, report: Report
+    mode: str, server: Postgres, service: Service, report: Report
 ) -> None:
-    """A restart of Postgres under load is seen by writes alone, and every answer stays true."""
-    running.wait("/readyz")
-    log = Log(running)
-    with Load(running.url) as load:
+    """A restart of Postgres under load fails a few writes at most, and no answer is untrue."""
+    log = Log(service)
+    with Load(service.url) as load:
         load.proceed(WRITES)
         server.restart(mode)
         load.proceed(WRITES)
@@ -223,74 +258,325 @@ def test_restart_of_postgres_costs_no_read(
     assert not load.untrue(texts(server))
     assert load.reads.keys() == {"200"}
     assert load.writes.keys() <= {"201", "503", "504"}
-    assert load.slowest < 7
+    assert load.slowest < 7  # POOL_TIMEOUT and DB_TIMEOUT
     assert log.warnings == load.failures
-    assert log.calm
+    assert calm(log)
+    check_slots(server, service)
 
 
-def test_killed_worker_costs_only_what_it_was_doing(
-    server: Postgres, running: Service, report: Report
+def test_killed_worker_fails_only_its_own_requests(
+    server: Postgres, service: Service, report: Report
 ) -> None:
-    """A worker that is killed under load takes the requests on its connections with it, no more."""
-    log = Log(running)
-    with Load(running.url) as load:
+    """A worker killed under load cuts off at most one request for each connection that it held."""
+    log = Log(service)
+    with Load(service.url) as load:
         load.proceed(WRITES)
-        victim = workers(running)[0]
-        held = [c for c in victim.net_connections() if c.laddr.port == running.port and c.raddr]
+        victim = workers(service)[0]
+        held = [c for c in victim.net_connections() if c.laddr.port == service.port and c.raddr]
         victim.kill()
         load.proceed(WRITES)
-        until(lambda: len(workers(running)) == 2 and victim not in workers(running))
+        until(lambda: replaced(service, [victim]))
         load.proceed(WRITES)
-    report(load)
+    report(f"{load}, connections held {len(held)}")
     assert not load.untrue(texts(server))
     assert load.reads.keys() | load.writes.keys() <= {"200", "201", CUT_OFF}
     assert (load.reads + load.writes)[CUT_OFF] <= len(held)
-    assert log.calm
-    check_slots(server, running)
+    assert calm(log)
+    check_slots(server, service)
 
 
-def test_hup_cuts_off_no_request_that_was_begun(
-    server: Postgres, running: Service, report: Report
+def test_hup_cuts_off_no_request_that_has_begun(
+    server: Postgres, service: Service, report: Report
 ) -> None:
-    """HUP under load replaces the workers; a request that meets a closing connection does nothing."""
-    log = Log(running)
-    with Load(running.url) as load:
+    """HUP under load replaces the workers; what meets a closing connection changes nothing."""
+    log = Log(service)
+    with Load(service.url) as load:
         load.proceed(WRITES)
-        old = workers(running)
-        running.process.send_signal(signal.SIGHUP)
-        until(lambda: not any(worker.is_running() for worker in old))
+        old = workers(service)
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: replaced(service, old))
         load.proceed(WRITES)
     report(load)
     stored = texts(server)
     assert not load.untrue(stored)
     assert load.reads.keys() | load.writes.keys() <= {"200", "201", CUT_OFF}
-    assert not {text for text in stored if load.written.get(text) == CUT_OFF}
-    assert log.calm
-    check_slots(server, running)
+    assert not load.told(CUT_OFF) & set(stored)
+    assert calm(log)
+    check_slots(server, service)
 
 
 def test_service_starts_and_lives_without_postgres(tmp_path: Path, report: Report) -> None:
-    """Without Postgres the service starts, replaces a killed worker, answers 503, and recovers."""
+    """Without Postgres the service starts, replaces workers and says 503; with it, it serves."""
     with ExitStack() as stack:
         server = Postgres().initialise()
         stack.callback(server.remove)
-        service = stack.enter_context(Service.gunicorn(tmp_path, DATABASE_URL=url(server)))
+        service = stack.enter_context(Service.gunicorn(tmp_path, DATABASE_URL=url(server.port)))
         crowd = stack.enter_context(Crowd(service))
         crowd.get("/readyz", "/notes/")
         crowd.post("early")
-        assert [answer.status_code for answer in crowd.refusals()] == [503] * 3
+        assert refused(crowd.answers())
         victim = workers(service)[0]
         victim.kill()
         until(lambda: len(workers(service)) == 2 and victim not in workers(service))
-        crowd.get("/livez", "/readyz")
-        assert [answer.status_code for answer in crowd.answers()] == [200, 503]
+        crowd.get("/livez")
+        assert statuses(crowd.answers()) == {200: 1}
         server.start()
         crowd.post("late")
-        late = crowd.answers()
-        report(f"first 201 {seconds(late):.2f} s after Postgres accepted")
-        assert statuses(late) == {201: 1}
-        assert seconds(late) < 1
+        answers = crowd.answers()
+        report(f"{statuses(answers)} {slowest(answers):.2f} s after Postgres accepted")
+        assert statuses(answers) == {201: 1}
+        assert slowest(answers) < 1
         assert texts(server) == ["late"]
         assert service.process.poll() is None
-        assert Log(service).calm
-        check_slots(server, service)
+        assert calm(service.log.read_text())
+
+
+# The end of the service
+
+
+def terminate(service: Service, how: str) -> None:
+    """Send SIGTERM as a service manager does, as Heroku does (to all), or twice."""
+    processes = [psutil.Process(service.process.pid), *workers(service)]
+    for process in processes if how == "all processes" else processes[:1]:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    if how == "twice":
+        until(lambda: not listens(service))
+        service.process.terminate()
+
+
+def listens(service: Service) -> bool:
+    """Tell whether the service takes connections."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", service.port)) == 0
+
+
+@pytest.mark.parametrize("how", ["master", "all processes", "twice"])
+def test_sigterm_under_load_ends_the_service_in_order(
+    how: str, server: Postgres, tmp_path: Path, report: Report
+) -> None:
+    """After SIGTERM every request that has begun is answered, and the processes are gone soon."""
+    server.create_database("ending")
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=url(server.port, "ending")) as service,
+        Load(service.url) as load,
+    ):
+        complete(service)
+        load.proceed(WRITES)
+        processes = workers(service)
+        terminate(service, how)
+        assert service.process.wait(5) == 0
+    report(load)
+    stored = texts(server, "ending")
+    assert not load.untrue(stored)
+    assert not load.told(CUT_OFF) & set(stored)
+    assert load.reads.keys() | load.writes.keys() <= {"200", "201", CUT_OFF, UNREACHABLE}
+    assert not any(process.is_running() for process in processes)
+    until(lambda: not sessions(server, "true", "ending"), 5)
+    assert calm(service.log.read_text())
+
+
+def test_sigterm_waits_for_answers_but_not_for_idle_connections(
+    server: Postgres, tmp_path: Path
+) -> None:
+    """SIGTERM closes idle connections, and the others when their requests are answered."""
+    server.create_database("ending")
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=url(server.port, "ending")) as service,
+        Crowd(service) as idle,
+        Crowd(service) as crowd,
+    ):
+        complete(service)
+        idle.get(*["/livez"] * 10)
+        assert statuses(idle.answers()) == {200: 10}
+        with locked_table(server, "ending"):
+            crowd.post("1", "2", "3", "4")
+            until(lambda: len(waiting(server, "ending")) == 4)
+            terminate(service, "all processes")
+            until(lambda: not listens(service))
+        assert statuses(crowd.answers()) == {201: 4}
+        assert service.process.wait(5) == 0
+    assert sorted(texts(server, "ending")) == ["1", "2", "3", "4"]
+    assert calm(service.log.read_text())
+
+
+def test_sigterm_ends_the_service_while_the_network_is_stalled(
+    server: Postgres, proxy: Proxy, tmp_path: Path
+) -> None:
+    """SIGTERM ends a service that cannot say goodbye to Postgres."""
+    server.create_database("ending")
+    with Service.gunicorn(tmp_path, DATABASE_URL=url(proxy.port, "ending")) as service:
+        complete(service)
+        check_slots(server, service, "ending")
+        with proxy.stalled():
+            service.process.terminate()
+            assert service.process.wait(5) == 0
+    assert calm(service.log.read_text())
+
+
+# Postgres is busy, slow or silent
+
+
+def test_full_pool_refuses_and_recovers(
+    server: Postgres, hasty_service: Service, report: Report
+) -> None:
+    """When all connections are busy for POOL_TIMEOUT the answer is 503, and nothing is written."""
+    with Crowd(hasty_service) as first, Crowd(hasty_service) as second:
+        with locked_table(server):
+            fill(server, first)
+            log = Log(hasty_service)
+            second.post(*["one too many"] * 20)
+            answers = second.answers()
+        assert refused(answers)
+        assert log.warnings >= len(answers)
+        busy = first.answers()
+    report(f"busy {statuses(busy)}, others {statuses(answers)} after {slowest(answers):.2f} s")
+    assert statuses(busy)[200] >= SLOTS
+    assert "one too many" not in texts(server)
+    assert calm(log)
+    check_slots(server, hasty_service)
+
+
+def test_locked_table_is_given_up(server: Postgres, hasty_service: Service, report: Report) -> None:
+    """A statement that waits longer than DB_TIMEOUT is 504, and cancelled on the server."""
+    log = Log(hasty_service)
+    with Crowd(hasty_service) as crowd, locked_table(server):
+        crowd.post("locked out", "locked out")
+        crowd.get("/notes/", "/notes/1/")
+        until(lambda: len(waiting(server)) == 4)
+        pids = waiting(server)
+        answers = crowd.answers()
+        assert not waiting(server)
+    report(f"{statuses(answers)} after {slowest(answers):.2f} s")
+    assert statuses(answers) == {504: 4}
+    assert 3 <= slowest(answers) < 5  # DB_TIMEOUT, and room
+    assert ["may have been applied" in a.json()["detail"] for a in answers] == [True] * 2 + [False] * 2
+    assert "locked out" not in texts(server)
+    assert pids <= sessions(server, "state = 'idle'")
+    assert log.warnings == 4
+    assert calm(log)
+    check_slots(server, hasty_service)
+
+
+def test_slow_statement_is_given_up(
+    server: Postgres, hasty_service: Service, report: Report
+) -> None:
+    """A statement that runs longer than DB_TIMEOUT is 504, and cancelled on the server."""
+    server.sql(
+        """
+        CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_sleep(60); RETURN new; END';
+        CREATE TRIGGER slow BEFORE INSERT ON notes FOR EACH ROW
+            WHEN (new.text = 'slow') EXECUTE FUNCTION sleep();
+        """
+    )
+    log = Log(hasty_service)
+    with Crowd(hasty_service) as crowd:
+        crowd.post("slow", "quick")
+        slow, quick = crowd.answers()
+    server.sql("DROP FUNCTION sleep CASCADE")
+    report(f"{slow.status_code} after {slowest([slow]):.2f} s")
+    assert (slow.status_code, quick.status_code) == (504, 201)
+    assert 3 <= slowest([slow]) < 5  # DB_TIMEOUT, and room
+    assert not sessions(server, "wait_event = 'PgSleep'")
+    assert "slow" not in texts(server)
+    assert log.warnings == 1
+    assert calm(log)
+    check_slots(server, hasty_service)
+
+
+def test_stalled_network_is_answered_within_eight_seconds(
+    server: Postgres, proxy: Proxy, tmp_path: Path, report: Report
+) -> None:
+    """While the network stalls every request is answered in time, and the probe of life at once."""
+    server.create_database("stalled")
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=url(proxy.port, "stalled")) as service,
+        Crowd(service) as crowd,
+        Crowd(service) as probe,
+    ):
+        complete(service)
+        check_slots(server, service, "stalled")
+        log = Log(service)
+        written = [f"stalled {number}" for number in range(8)]
+        lively: list[httpx2.Response] = []
+
+        def done() -> bool:
+            probe.get("/livez")
+            lively.extend(probe.answers())
+            return crowd.done
+
+        with proxy.stalled():
+            crowd.post(*written)
+            crowd.get(*["/notes/"] * 8)
+            until(done)
+            answers = crowd.answers()
+            failures = log.warnings
+        report(
+            f"writes {statuses(answers[:8])}, reads {statuses(answers[8:])}, slowest "
+            f"{slowest(answers):.2f} s, {len(lively)} x /livez, slowest {slowest(lively):.2f} s"
+        )
+        crowd.post("after")
+        assert statuses(crowd.answers()) == {201: 1}
+        check_slots(server, service, "stalled")
+    assert statuses(lively) == {200: len(lively)}
+    assert slowest(lively) < 1
+    assert slowest(answers) < 8
+    assert set(statuses(answers)) == {503, 504}
+    stored = texts(server, "stalled")
+    for text, answer in zip(written, answers, strict=False):
+        maybe = "may have been applied" in answer.json()["detail"]
+        assert maybe == (answer.status_code == 504)
+        assert stored.count(text) <= maybe
+    assert failures == len(answers)
+    assert calm(log)
+
+
+def test_write_whose_reply_is_cut_off_is_not_repeated(
+    server: Postgres, proxy: Proxy, hasty_service: Service
+) -> None:
+    """A write that was sent when the connection broke is 504, and sent once; it may be stored."""
+    log = Log(hasty_service)
+    with Crowd(hasty_service) as crowd:
+        proxy.cut_replies("reply cut off")
+        crowd.post("reply cut off")
+        (answer,) = crowd.answers()
+    assert answer.status_code == 504
+    assert "may have been applied" in answer.json()["detail"]
+    assert proxy.marked == 1
+    assert texts(server).count("reply cut off") == 1
+    assert log.warnings == 1
+    assert calm(log)
+    check_slots(server, hasty_service)
+
+
+def test_read_whose_reply_is_cut_off_is_repeated(
+    server: Postgres, proxy: Proxy, hasty_service: Service
+) -> None:
+    """A read that was sent when the connection broke is sent again, and nobody sees it."""
+    log = Log(hasty_service)
+    with Crowd(hasty_service) as crowd:
+        proxy.cut_replies("to be found")
+        crowd.get("/notes/?q=to+be+found")
+        assert statuses(crowd.answers()) == {200: 1}
+    assert proxy.marked == 2
+    assert not str(log)
+    check_slots(server, hasty_service)
+
+
+def test_full_server_is_503_until_it_has_room(
+    server: Postgres, hasty_service: Service, report: Report
+) -> None:
+    """While Postgres is at max_connections the answer is 503, and nothing is written."""
+    end_sessions(server)
+    log = Log(hasty_service)
+    with Crowd(hasty_service) as crowd:
+        with ExitStack() as stack, suppress(psycopg.OperationalError):
+            while True:
+                stack.enter_context(psycopg.connect(server.url()))
+        
+
+def test_server_turned_read_only_is_left(
+    server: Postgres, hasty_service: Service, report: Report
+) -> None:
+    """Connections to a server that is read-only are dropped, so that a new one is found."""

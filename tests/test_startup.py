@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx2
 import pytest
@@ -97,10 +97,10 @@ def test_no_right_to_create_is_needed_where_the_table_is(postgres: Postgres) -> 
     with deployed(DATABASE_URL=url), reached(url) as sql:
         sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         sql("DROP ROLE IF EXISTS limited")
-        sql("CREATE ROLE limited LOGIN")
+        sql("CREATE ROLE limited LOGIN PASSWORD 'limited'")
         sql("GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO limited")
         sql("GRANT USAGE ON SEQUENCE notes_id_seq TO limited")
-    limited = url.replace("postgres@", "limited@")
+    limited = f"postgresql://limited:limited@{address(url)[1]}/limited"
     with deployed(DATABASE_URL=limited) as client, reached(limited) as sql:
         with pytest.raises(Exception, match="permission denied"):
             sql("CREATE TABLE other ()")
@@ -132,28 +132,38 @@ def test_the_service_waits_for_postgres(tmp_path: Path) -> None:
             assert client.post("/notes/", json=GROCERIES).status_code == 201
 
 
+def address(url: str) -> tuple[str, str]:
+    """Return the user, with a password where there is one, and the host of a URL."""
+    login, _, host = urlsplit(url).netloc.rpartition("@")
+    return login, host
+
+
 @pytest.mark.parametrize(
     "spelling",
     [
-        "postgres://postgres@{host}/{name}",
-        "postgresql://postgres@{host}/{name}",
-        "postgresql+asyncpg://postgres:secret@{host}/{name}",
-        "postgres://postgres:p%40ss%2Fw%3Ard%25@{host}/{name}?sslmode=prefer",
-        "postgres://postgres@{host}/{name}?sslmode=disable",
-        "postgresql+asyncpg://postgres@{host}/{name}?ssl=disable",
-        "postgres://{host}/{name}?user=postgres&target_session_attrs=read-write",
-        "postgres://postgres@{host}/{name}?statement_cache_size=0",
-        "postgres://postgres@127.0.0.1:{closed},{host}/{name}?target_session_attrs=any",
+        "postgres://{login}@{host}/{name}",
+        "postgresql://{login}@{host}/{name}",
+        "postgresql+asyncpg://{login}@{host}/{name}",
+        "postgresql+asyncpg://{login}@{host}/{name}?ssl=prefer",
+        "postgres://{login}@{host}/{name}?sslmode=prefer&target_session_attrs=read-write",
+        "postgres://{login}@{host}/{name}?statement_cache_size=0",
+        "postgres://{login}@127.0.0.1:{closed},{host}/{name}?target_session_attrs=any",
+        "postgres://odd:p%40ss%2Fw%3Ard%25@{host}/{name}",
     ],
 )
 def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str) -> None:
     """Each way to write a Postgres URL reaches the database that it names."""
     url = postgres.create_database("spelling")
-    host = f"127.0.0.1:{postgres.port}"
-    spelt = spelling.format(host=host, name="spelling", closed=free_port())
-    with deployed(DATABASE_URL=spelt) as client, reached(url) as sql:
-        note = added(client)
+    login, host = address(url)
+    spelt = spelling.format(login=login, host=host, name="spelling", closed=free_port())
+    with reached(url) as sql:
+        sql("DROP ROLE IF EXISTS odd")
+        sql("CREATE ROLE odd LOGIN PASSWORD 'p@ss/w:rd%'")
+        sql("GRANT CREATE ON SCHEMA public TO odd")
+        with deployed(DATABASE_URL=spelt) as client:
+            note = added(client)
         assert sql("SELECT id, text, completed FROM notes").fetchall() == [tuple(note.values())]
+        sql("DROP OWNED BY odd")
 
 
 @pytest.mark.parametrize("key", ["channel_binding", "connect_timeout", "pgbouncer"])
@@ -178,12 +188,13 @@ def test_a_sqlite_url_names_a_file(tmp_path: Path, file: str) -> None:
 def test_the_tutorials_variables_make_the_url(postgres: Postgres) -> None:
     """The tutorial's six variables reach their database; DATABASE_URL goes before them."""
     url = postgres.create_database("six")
+    given = urlsplit(url)
     variables = {
-        "host_server": "127.0.0.1",
-        "db_server_port": str(postgres.port),
+        "host_server": given.hostname or "",
+        "db_server_port": str(given.port),
         "database_name": "six",
-        "db_username": "postgres",
-        "db_password": "p@ss/w:rd%?#",
+        "db_username": unquote(given.username or ""),
+        "db_password": unquote(given.password or "any, with @/:%?#"),
         "ssl_mode": "prefer",
     }
     with deployed(**variables) as client, reached(url) as sql:

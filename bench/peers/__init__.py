@@ -1,0 +1,1 @@
+"""The same service, written in other ways."""

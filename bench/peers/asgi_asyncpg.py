@@ -36,7 +36,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await pool.close()
-        return await send({"type": "lifespan.shutdown.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
     note_id, status, headers = scope["path"].split("/")[2], 200, []
     if scope["method"] == "GET" and note_id:
         answer: Any = dict(await pool.fetchrow(READ, int(note_id)))

@@ -12,7 +12,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from pydantic import BaseModel
 
 URL = os.environ["DATABASE_URL"]
-database = Database(URL, **({} if URL.startswith("sqlite") else {"min_size": 5, "max_size": 5}))
+pool: Any = {} if URL.startswith("sqlite") else {"min_size": 5, "max_size": 5}
+database = Database(URL, **pool)
 notes = sqlalchemy.Table(
     "notes",
     sqlalchemy.MetaData(),

@@ -1,0 +1,225 @@
+"""Requests that nobody would write: none is answered by a 5xx, and both databases answer the same.
+
+`make fuzz` sets FUZZ_REQUESTS to try many more of them than the tests do.
+"""
+
+import json
+import os
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from typing import Any, NamedTuple
+from urllib.parse import quote_from_bytes, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.servers import Postgres, Service
+
+FUZZ_REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "500"))
+fuzz = settings(
+    max_examples=FUZZ_REQUESTS,
+    derandomize="FUZZ_REQUESTS" not in os.environ,  # the tests try the same requests each time
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+# What requests are made of: most is nearly right, so that it gets far, and the rest is anything.
+
+
+def mostly(usual: st.SearchStrategy[Any], *others: st.SearchStrategy[Any]) -> Any:
+    """Draw from the first strategy four times in five."""
+    return st.integers(0, 4).flatmap(lambda n: usual if n < 4 else st.one_of(others))
+
+
+def encoded(text: str) -> bytes:
+    """Return text in UTF-8, in which a lone surrogate is an error that stays."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+LETTERS = st.characters() | st.sampled_from("\0\"'\\%_/;-$\u0130\u0131\xdf\u03a3\u03c2\u2028\ud800")
+TEXTS = st.text(LETTERS, max_size=20)
+LONG_TEXTS = st.builds(
+    str.__mul__, st.sampled_from(["a", "\0", "\u20ac", "\U0001f4a9"]), st.integers(65_530, 65_540)
+)
+NUMBERS = st.one_of(
+    st.integers(-2, 120).map(str),
+    st.sampled_from(
+        ["2147483648", "9223372036854775807", "9223372036854775808", "1" * 20, "1" * 5_000]
+        + ["", "1.0", "+1", "1_0", " 1", "1e3", "0x1", "01", "-0", "NaN", "\u0663"]
+    ),
+)
+WORDS = st.sampled_from(
+    "id -id text -text completed -completed true false True 1 asc desc DESC id,text".split()
+)
+NAMES = st.sampled_from(
+    "skip take sort after count completed q id _start _end _sort _order text_like _page".split()
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+NOTES = st.fixed_dictionaries(
+    {"text": mostly(TEXTS, JSON, LONG_TEXTS)},
+    optional={"completed": mostly(st.booleans(), JSON), "id": JSON, "extra": JSON},
+)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """Draw a body: a note, other JSON, broken JSON, or bytes."""
+    document = draw(mostly(NOTES, JSON))
+    text = json.dumps(document, ensure_ascii=draw(st.booleans()))
+    form = draw(mostly(st.none(), st.sampled_from(["cut", "deep", "huge", "twice", "bytes"])))
+    broken = {
+        "cut": text[: draw(st.integers(0, 30))],
+        "deep": '{"text":' * 1_000 + text,
+        "huge": '{"text": 1e999, "completed": ' + "1" * 5_000 + "}",
+        "twice": '{"text": "a", "text": ' + text + "}",
+    }
+    if form == "bytes":
+        return draw(st.binary(max_size=40))
+    encoding = draw(mostly(st.just("utf-8"), st.sampled_from(["utf-8-sig", "utf-16", "utf-32"])))
+    return broken.get(form, text).encode(encoding, "surrogatepass")
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> bytes:
+    """Draw a path and a query: percent-encoded, or bytes as they are."""
+    notes = st.sampled_from(["/notes/", "/notes"])
+    note = st.builds("/notes/{}{}".format, NUMBERS, st.sampled_from(["/", ""]))
+    other = st.sampled_from(["/", "/livez", "/readyz", "/openapi.json", "//notes/", "/notes/1/2/"])
+    path = draw(mostly(notes | note, other, TEXTS.map("/{}".format)))
+    values = mostly(NUMBERS | WORDS, TEXTS)
+    parameters = draw(st.lists(st.tuples(mostly(NAMES, TEXTS), values), max_size=3))
+    query = urlencode([(encoded(name), encoded(value)) for name, value in parameters])
+    target = quote_from_bytes(encoded(path)).encode() + b"?" + query.encode()
+    return draw(mostly(st.just(target), st.binary(max_size=20).map(lambda more: target + more)))
+
+
+CONTENT_TYPES = mostly(
+    st.just(b"application/json"),
+    st.sampled_from([b"application/merge-patch+json", b"Application/JSON; charset=latin-1"]),
+    st.sampled_from([b"text/plain", b"application/x-www-form-urlencoded", b"json", b"/", b""]),
+    st.binary(max_size=10),
+)
+OTHER_HEADERS = st.tuples(
+    mostly(
+        st.sampled_from([b"If-Match", b"If-None-Match", b"Origin", b"Accept", b"Authorization"]),
+        st.sampled_from([b"Access-Control-Request-Method", b"Content-Encoding", b"Cookie"]),
+        st.sampled_from([b"X-HTTP-Method-Override", b"Range", b"Forwarded", b"X-Forwarded-For"]),
+        st.binary(min_size=1, max_size=10),
+    ),
+    mostly(
+        st.sampled_from([b"*", b'"a"', b'W/"a", "b"', b"null", b"https://app.example", b"gzip"]),
+        st.binary(max_size=20),
+    ),
+)
+
+
+class Request(NamedTuple):
+    """A request as it is sent; its framing alone is always right."""
+
+    method: str
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    chunked: bool
+
+    def sent(self) -> bytes:
+        """Return the bytes on the wire."""
+        framing, body = (b"Content-Length", str(len(self.body)).encode()), self.body
+        if self.chunked:
+            framing = (b"Transfer-Encoding", b"chunked")
+            halves = [half for half in (body[:7], body[7:]) if half]
+            body = b"".join(b"%x\r\n%b\r\n" % (len(half), half) for half in halves) + b"0\r\n\r\n"
+        lines = [b"%b: %b\r\n" % header for header in (framing, *self.headers)]
+        start = b"%b %b HTTP/1.1\r\nHost: notes.example\r\n" % (self.method.encode(), self.target)
+        return start + b"".join(lines) + b"\r\n" + body
+
+
+REQUESTS = st.builds(
+    Request,
+    mostly(
+        st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        st.sampled_from(["HEAD", "OPTIONS", "TRACE", "QUERY", "BREW"]),
+    ),
+    targets(),
+    st.builds(
+        lambda content_type, others: [(b"Content-Type", content_type), *others],
+        CONTENT_TYPES,
+        mostly(st.just([]), st.lists(OTHER_HEADERS, max_size=3)),
+    ),
+    bodies(),
+    st.booleans(),
+)
+
+
+class Answer(NamedTuple):
+    """What a client sees of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def ask(service: Service, request: Request) -> Answer:
+    """Return the answer to a request; the time of day is not a part of it."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+        connection.sendall(request.sent())
+        with HTTPResponse(connection, method=request.method) as response:
+            response.begin()
+            headers = {name: value for name, value in response.getheaders() if name != "date"}
+            return Answer(response.status, headers, response.read())
+
+
+@pytest.fixture(scope="module")
+def services(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, Service]]:
+    """The service on SQLite and on Postgres, both patient with a busy machine."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    limits = {"MAX_BODY_BYTES": "300000", "POOL_TIMEOUT": "30", "DB_TIMEOUT": "30"}
+    urls = f"sqlite:///{folder}/notes.db", postgres.create_database("fuzz")
+    with (
+        Service.python(folder, DATABASE_URL=urls[0], **limits) as sqlite,
+        Service.python(folder, DATABASE_URL=urls[1], **limits) as other,
+    ):
+        yield sqlite, other
+
+
+NOT_THE_SERVICES_OWN = (b"Invalid HTTP request received.", b"Disallowed CORS ")
+
+
+def test_no_request_breaks_the_service(services: tuple[Service, Service]) -> None:
+    """Every answer is below 500, is the same on both databases, and tells no inside of them."""
+    statuses: Counter[int] = Counter()
+
+    @fuzz
+    @given(REQUESTS)
+    def ask_both(request: Request) -> None:
+        on_sqlite, on_postgres = (ask(service, request) for service in services)
+        assert on_sqlite == on_postgres
+        status, headers, body = on_sqlite
+        statuses[status] += 1
+        assert status < 500
+        if status >= 400 and body and not body.startswith(NOT_THE_SERVICES_OWN):
+            members = {"type", "title", "status", "detail", "message"}
+            assert json.loads(body).keys() - {"errors"} == members
+            assert headers["content-type"] == "application/problem+json"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert not re.search(rb"Traceback|SELECT|sqlite|asyncpg|pydantic|\.py", body)
+
+    ask_both()
+    print(f"{statuses.total()} requests to each database, by status: {sorted(statuses.items())}")
+    assert statuses.total() >= FUZZ_REQUESTS
+    assert statuses.keys() >= {200, 201, 400, 404, 405, 412, 413, 415, 422}
+    for service in services:
+        log = service.log.read_text()
+        assert "Traceback" not in log
+        assert not re.search(r"[^\n -~]", log)

@@ -1,0 +1,226 @@
+"""The product inventory of examples/products.py, beside the notes and on the same terms."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from sqlite3 import IntegrityError
+from typing import Any
+
+import httpx2
+import pytest
+from psycopg.errors import CheckViolation
+
+from tests.fixtures import problem, reached
+from tests.servers import Postgres, Service
+
+LAMP = {"name": "Lamp", "price": 9.99, "quantity": 100, "description": "brass"}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of an empty database, on each of the two."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('products')}/products.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database("products")
+
+
+@pytest.fixture(scope="module")
+def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """A client, from another origin, of both resources."""
+    log = tmp_path_factory.mktemp("log")
+    with (
+        Service.gunicorn(log, app="examples.products:app", DATABASE_URL=database) as running,
+        httpx2.Client(base_url=running.url, headers={"Origin": "https://app.example"}) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def products(service: httpx2.Client) -> httpx2.Client:
+    """A client of the service without a product."""
+    while stored := service.get("/products?take=100").json():
+        for product in stored:
+            service.delete(f"/products/{product['id']}")
+    return service
+
+
+def added(client: httpx2.Client, **members: Any) -> dict[str, Any]:
+    """Return a product that is made by POST."""
+    response = client.post("/products", json=LAMP | members)
+    assert response.status_code == 201
+    product: dict[str, Any] = response.json()
+    return product
+
+
+def test_a_session_is_answered_word_for_word(products: httpx2.Client) -> None:
+    """Create, read, put, patch, filter and delete answer the product as it then is."""
+    lamp = added(products)
+    assert lamp == {"id": lamp["id"], **LAMP}
+    path = f"/products/{lamp['id']}"
+    assert products.get("/products").json() == [lamp]
+    assert products.get(path).json() == lamp
+    renamed = {**lamp, "name": "Torch", "price": 12.99, "quantity": 150}
+    sent = {"name": "Torch", "price": 12.99, "quantity": 150}
+    assert products.put(path, json=sent).json() == renamed
+    stocked = {**renamed, "quantity": 200}
+    assert products.patch(f"{path}/stock", json={"quantity": 200}).json() == stocked
+    bounds = {"min_price": "5.00", "max_price": "15.00"}
+    assert products.get("/products/filter/price", params=bounds).json() == [stocked]
+    message = "Product deleted successfully"
+    assert products.delete(path).json() == {**stocked, "message": message}
+    assert problem(products.get(path)) == 404
+
+
+def test_location_leads_to_the_product(products: httpx2.Client) -> None:
+    """The 201 has the product's path and the tag that reading it gives."""
+    made = products.post("/products/", json=LAMP)
+    read = products.get(made.headers["Location"])
+    assert read.json() == made.json()
+    assert read.headers["ETag"] == made.headers["ETag"]
+    known = products.get(made.headers["Location"], headers={"If-None-Match": made.headers["ETag"]})
+    assert (known.status_code, known.content) == (304, b"")
+
+
+@pytest.mark.parametrize("price", [0, 0.01, 0.1, 9.99, 1_000_000.01, 99_999_999.99, 15])
+def test_a_price_comes_back_as_it_went_in(products: httpx2.Client, price: float) -> None:
+    """A price is a number of JSON with at most two decimals, exactly the one that was sent."""
+    assert added(products, price=price)["price"] == price
+    found = products.get("/products/filter/price", params={"min_price": price, "max_price": price})
+    assert [product["price"] for product in found.json()] == [price]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 101),
+        ("name", None),
+        ("name", "a\0b"),
+        ("price", -0.01),
+        ("price", 9.999),
+        ("price", 100_000_000),
+        ("price", "9.99"),
+        ("price", True),
+        ("price", None),
+        ("quantity", -1),
+        ("quantity", 2**31),
+        ("quantity", 1.5),
+        ("quantity", "1"),
+        ("quantity", True),
+        ("description", "x" * 256),
+        ("description", 1),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_wrong_member_is_named_and_nothing_is_stored(
+    products: httpx2.Client, method: str, member: str, value: object
+) -> None:
+    """422 blames the member, and the list stays as it was."""
+    lamp = added(products)
+    path = "/products" if method == "POST" else f"/products/{lamp['id']}"
+    answer = products.request(method, path, json=LAMP | {member: value})
+    assert problem(answer, member) == 422
+    assert products.get("/products").json() == [lamp]
+
+
+def test_put_keeps_what_is_left_out(products: httpx2.Client) -> None:
+    """PUT changes what it names; a description becomes null only when null is sent."""
+    lamp = added(products)
+    path = f"/products/{lamp['id']}"
+    assert products.put(path, json={}).json() == lamp
+    assert products.put(path, json={"price": 1}).json() == {**lamp, "price": 1}
+    bare = products.put(path, json={"description": None}).json()
+    assert bare == {**lamp, "price": 1, "description": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", None),
+        ("PUT", "", {"price": 1}),
+        ("DELETE", "", None),
+        ("PATCH", "/stock", {"quantity": 1}),
+    ],
+)
+def test_a_missing_product_is_named(
+    products: httpx2.Client, method: str, path: str, body: Any
+) -> None:
+    """404 for every verb names the id."""
+    gone = added(products)["id"]
+    products.delete(f"/products/{gone}")
+    answer = products.request(method, f"/products/{gone}{path}", json=body)
+    assert problem(answer) == 404
+    assert answer.json()["detail"] == f"There is no product with id {gone}."
+
+
+def test_pages_follow_each_other_by_link(products: httpx2.Client) -> None:
+    """Walking by Link sees each product once; other parameters are kept."""
+    made = [added(products, price=number) for number in range(5)]
+    page = products.get("/products/filter/price?min_price=1&take=2")
+    seen = page.json()
+    while "next" in page.links:
+        page = products.get(page.url.join(page.links["next"]["url"]))
+        seen += page.json()
+    assert seen == made[1:]
+    assert products.get("/products?skip=3&take=2").json() == made[3:]
+    assert products.get("/products", params={"after": made[3]["id"]}).json() == made[4:]
+
+
+@pytest.mark.parametrize(
+    ("query", "blamed"),
+    [
+        ("take=101", "take"),
+        ("skip=-1", "skip"),
+        ("after=0", "after"),
+        ("min_price=-1", "min_price"),
+        ("max_price=0.001", "max_price"),
+        ("min_price=2&max_price=1", "min_price"),
+    ],
+)
+def test_a_bound_is_named(products: httpx2.Client, query: str, blamed: str) -> None:
+    """A parameter out of its bounds is 422."""
+    assert problem(products.get(f"/products/filter/price?{query}"), blamed) == 422
+
+
+def test_racing_stock_updates_end_in_one_of_them(products: httpx2.Client) -> None:
+    """Of twenty writers at once the last one stands, and each is answered its own number."""
+    path = f"/products/{added(products)['id']}"
+
+    def stock(quantity: int) -> int:
+        with httpx2.Client(base_url=products.base_url) as client:
+            answer = client.patch(f"{path}/stock", json={"quantity": quantity})
+        return int(answer.json()["quantity"])
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(stock, range(20))) == list(range(20))
+    assert products.get(path).json()["quantity"] in range(20)
+
+
+@pytest.mark.parametrize("column", ["price", "quantity"])
+def test_the_table_itself_refuses_less_than_nothing(
+    products: httpx2.Client, database: str, column: str
+) -> None:
+    """A negative price or quantity meets a CHECK, past the service too."""
+    added(products)
+    with reached(database) as sql, pytest.raises((IntegrityError, CheckViolation)):
+        sql(f"UPDATE products SET {column} = -1")
+
+
+def test_notes_are_served_beside(products: httpx2.Client) -> None:
+    """The notes answer as they do without the products."""
+    note = products.post("/notes", json={"text": "count the lamps"}).json()
+    assert products.delete(f"/notes/{note['id']}").json()["text"] == "count the lamps"
+
+
+def test_a_path_lists_its_methods(products: httpx2.Client) -> None:
+    """A 405 has the complete Allow of the path."""
+    allowed = {
+        path: products.request("TRACE", path).headers["Allow"]
+        for path in ("/products", "/products/1", "/products/1/stock", "/products/filter/price")
+    }
+    assert allowed == {
+        "/products": "GET, HEAD, POST",
+        "/products/1": "DELETE, GET, HEAD, PUT",
+        "/products/1/stock": "PATCH",
+        "/products/filter/price": "GET, HEAD",
+    }
