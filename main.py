@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import os
 import re
 import sqlite3
 import sys
@@ -12,7 +13,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import asyncpg
@@ -23,7 +24,6 @@ from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBool, TypeAdapter
 from pydantic.functional_validators import model_validator
-from pydantic.types import FilePath, NewPath
 from pydantic_core import ValidationError, to_json
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 from sqlalchemy.dialects.sqlite import aiosqlite as sqlite
@@ -40,15 +40,19 @@ env_file = Path(__file__).with_name(".env")
 config = Config(env_file if env_file.is_file() else None)
 
 
+def stop(name: str, reason: str) -> NoReturn:
+    """End the process before it serves, with one line that names a variable."""
+    print(f"{name}: {reason}", file=sys.stderr)
+    raise SystemExit(4)  # gunicorn's own for an app that cannot load: it would try again after 1
+
+
 def setting(name: str, default: Any, kind: Any = str, reason: str = "", **bounds: Any) -> Any:
     """Return a variable, or its default if it is unset or empty; do not start with a wrong one."""
     try:
         adapter = TypeAdapter[Any](Annotated[kind, Field(**bounds)])
         return adapter.validate_python(config(name, default="") or default)
     except ValidationError as error:
-        print(f"{name}: {reason or error.errors()[0]['msg']}", file=sys.stderr)
-        # gunicorn's own status for an app that cannot load; after any other it tries again.
-        raise SystemExit(4) from None
+        stop(name, reason or error.errors()[0]["msg"])
 
 
 # The tutorial's variables and their defaults, which together make a URL.
@@ -199,7 +203,7 @@ KNOWN = re.compile(  # asyncpg hands the rest to the server, which then refuses 
     r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+|"
     "target_session_attrs|application_name|options|search_path|statement_cache_size"
 )
-SSL_MODES = "^(disable|allow|prefer|require|verify-ca|verify-full)$"
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
 asyncpg_own = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 FAILURES = (OSError, sqlite3.DatabaseError, asyncpg.PostgresError, *asyncpg_own)
@@ -233,15 +237,18 @@ async def connect(dsn: str, **options: Any) -> Any:
 
 address, _, query = re.sub(r"^postgres[^:]*", "postgresql", DATABASE_URL).partition("?")
 if SQLITE:
-    file = unquote(address.removeprefix("sqlite:///"))
-    setting("DATABASE_URL (the file)", file, FilePath | NewPath, "must be one, in a real folder")
+    file = Path(unquote(address.removeprefix("sqlite:///"))).absolute()
+    needed = [file.parent, file] if file.exists() else [file.parent]
+    if file.is_dir() or not all(os.access(path, os.W_OK) for path in needed):
+        stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
     database = Database(address, timeout=0)  # run() waits for locks, so that nobody else has to
 else:
     options = dict(parse_qsl(query.replace("ssl=", "sslmode=")))  # SQLAlchemy's spelling
     for name in [name for name in options if not KNOWN.fullmatch(name)]:
         log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
         del options[name]
-    setting("DATABASE_URL (sslmode)", options.get("sslmode", "prefer"), pattern=SSL_MODES)
+    if options.get("sslmode", "prefer") not in SSL_MODES:
+        stop("DATABASE_URL", f"its sslmode must be one of {', '.join(SSL_MODES)}")
     cache = options.pop("statement_cache_size", "")
     database = Database(
         "postgresql://",  # asyncpg reads the URL: databases loses sslmode, refuses several hosts

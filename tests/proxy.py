@@ -62,9 +62,10 @@ class Link(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Pass both ways until one side ends."""
-        with contextlib.suppress(OSError), socket.create_connection(
-            ("127.0.0.1", self.server.target)
-        ) as server:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.server.target)) as server,
+        ):
             back = threading.Thread(target=self.pass_back, args=(server,), daemon=True)
             back.start()
             while data := self.request.recv(65_536):

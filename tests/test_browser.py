@@ -567,20 +567,18 @@ def test_a_key_is_asked_for(visit: Callable[..., Page], guarded: Service) -> Non
 @pytest.fixture
 def everything(page: Page, api: Api) -> Page:
     """The page, showing all that it can show."""
-    api.add("deleted", "edited", "open")
+    _, edited, lost = api.add("deleted", "edited", "lost")
     api.add("done", completed=True)
-    show(page, "done", "open", "edited", "deleted")
+    show(page, "done", "lost", "edited", "deleted")
     control(page, "Delete: deleted").click()
     control(page, "Edit: edited").click()
     page.get_by_label("Text of the note").fill("mine")
-    (edited,) = api.client.get("/notes/", params={"q": "edited"}).json()
-    api.change(edited["id"], text="theirs")
+    api.change(edited, text="theirs")
     page.get_by_label("Text of the note").press("Enter")
     expect(page.get_by_text("Someone else")).to_be_visible()
-    page.get_by_label("New note").fill("x" * 65_537)
-    control(page, "Add").click()
+    api.delete(lost)
+    page.get_by_role("checkbox", name="Completed: lost").click()
     expect(control(page, "Reload")).to_be_visible()
-    page.get_by_label("New note").fill("")
     page.get_by_role("button", name=re.compile("^API: ")).click()
     return page
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
 
@@ -22,7 +22,7 @@ from tests.load import CUT_OFF, UNREACHABLE, Load
 from tests.proxy import Proxy
 from tests.servers import NO_SKIPS, Postgres, Service, needs, own_postgres, until
 
-PASSWORD = "correct-horse"  # noqa: S105  # the servers trust everybody: it only must not be logged
+PASSWORD = "correct-horse"  # the servers trust everybody: it only must not be logged
 SLOTS = 10  # POOL_SIZE's default, times two workers
 WRITES = 100 * int(os.environ.get("SOAK", "1"))  # before and after each fault, under load
 
@@ -146,15 +146,20 @@ def url(port: int, database: str = "postgres") -> str:
     return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/{database}"
 
 
-def complete(service: Service) -> Service:
+def complete(service: Service, workers: int = 2) -> Service:
     """Wait until all workers serve."""
-    until(lambda: service.log.read_text().count("startup complete") == 2)
+    until(lambda: service.log.read_text().count("startup complete") == workers)
     return service
 
 
 def workers(service: Service) -> list[psutil.Process]:
     """Return gunicorn's workers."""
-    return psutil.Process(service.process.pid).children()
+    return list(psutil.Process(service.process.pid).children())
+
+
+def processes(service: Service) -> list[psutil.Process]:
+    """Return gunicorn's master and its workers."""
+    return [psutil.Process(service.process.pid), *workers(service)]
 
 
 def replaced(service: Service, old: list[psutil.Process]) -> bool:
@@ -198,7 +203,7 @@ def texts(server: Postgres, database: str = "postgres") -> list[str]:
 def sessions(server: Postgres, condition: str, database: str = "postgres") -> set[int]:
     """Return the process ids of the sessions of a database for which a condition holds."""
     others = "datname = current_database() AND pid <> pg_backend_pid()"
-    sql = f"SELECT pid FROM pg_stat_activity WHERE {others} AND {condition}"  # noqa: S608  # ours
+    sql = f"SELECT pid FROM pg_stat_activity WHERE {others} AND {condition}"
     return set(query(server, sql, database))
 
 
@@ -207,7 +212,7 @@ def end_sessions(server: Postgres) -> None:
     condition = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
     query(
         server,
-        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {condition}",  # noqa: S608  # ours
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {condition}",
         "template1",
     )
 
@@ -336,8 +341,7 @@ def test_service_starts_and_lives_without_postgres(tmp_path: Path, report: Repor
 
 def terminate(service: Service, how: str) -> None:
     """Send SIGTERM as a service manager does, as Heroku does (to all), or twice."""
-    processes = [psutil.Process(service.process.pid), *workers(service)]
-    for process in processes if how == "all processes" else processes[:1]:
+    for process in processes(service) if how == "all processes" else processes(service)[:1]:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
     if how == "twice":
@@ -450,7 +454,9 @@ def test_locked_table_is_given_up(server: Postgres, hasty_service: Service, repo
     report(f"{statuses(answers)} after {slowest(answers):.2f} s")
     assert statuses(answers) == {504: 4}
     assert 3 <= slowest(answers) < 5  # DB_TIMEOUT, and room
-    assert ["may have been applied" in a.json()["detail"] for a in answers] == [True] * 2 + [False] * 2
+    assert ["may have been applied" in a.json()["detail"] for a in answers] == [True] * 2 + [
+        False
+    ] * 2
     assert "locked out" not in texts(server)
     assert pids <= sessions(server, "state = 'idle'")
     assert log.warnings == 4
@@ -571,12 +577,215 @@ def test_full_server_is_503_until_it_has_room(
     end_sessions(server)
     log = Log(hasty_service)
     with Crowd(hasty_service) as crowd:
-        with ExitStack() as stack, suppress(psycopg.OperationalError):
-            while True:
-                stack.enter_context(psycopg.connect(server.url()))
-        
+        with ExitStack() as stack:
+            with suppress(psycopg.OperationalError):
+                while True:
+                    stack.enter_context(psycopg.connect(server.url()))
+            crowd.post(*["no room"] * 10)
+            crowd.get(*["/notes/"] * 10)
+            answers = crowd.answers()
+        assert refused(answers)
+        assert log.warnings == len(answers)
+        crowd.post("room again")
+        assert statuses(crowd.answers()) == {201: 1}
+    report(f"{statuses(answers)} after {slowest(answers):.2f} s")
+    assert "no room" not in texts(server)
+    assert calm(log)
+    check_slots(server, hasty_service)
 
-def test_server_turned_read_only_is_left(
+
+def test_server_that_is_read_only_is_left_for_a_writable_one(
     server: Postgres, hasty_service: Service, report: Report
 ) -> None:
-    """Connections to a server that is read-only are dropped, so that a new one is found."""
+    """Writes to a read-only server are 503, and connections to it are not kept for the next one."""
+    alter = "ALTER DATABASE postgres {} default_transaction_read_only"  # holds for new sessions
+    server.sql(alter.format("SET") + " = on", "template1")
+    end_sessions(server)
+    log = Log(hasty_service)
+    with Crowd(hasty_service) as crowd:
+        crowd.post(*["read-only"] * 20)
+        refusals = crowd.answers()
+        crowd.get(*["/notes/"] * 20)
+        reads = crowd.answers()
+        server.sql(alter.format("RESET"), "template1")
+        crowd.post(*["writable"] * 20)
+        writes = crowd.answers()
+    report(f"{statuses(refusals)}, {statuses(reads)}, then {statuses(writes)}")
+    assert refused(refusals)
+    assert statuses(reads) == {200: 20}
+    assert statuses(writes) == {201: 20}
+    assert "read-only" not in texts(server)
+    assert log.warnings == len(refusals)
+    assert calm(log)
+    check_slots(server, hasty_service)
+
+
+def test_clients_that_leave_cost_nothing(
+    server: Postgres, service: Service, report: Report
+) -> None:
+    """Two hundred clients that leave in the middle of a request cost no slot and no log line."""
+    log = Log(service)
+    body = b'{"text": "left behind"}'
+    head = "POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with locked_table(server), ExitStack() as stack:
+        for number in range(200):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            client.sendall(request if number % 2 else request[:-5])
+        until(lambda: len(waiting(server)) == SLOTS)
+    check_slots(server, service)
+    report(f"{texts(server).count('left behind')} of 100 writes done, {log.warnings} refused")
+    assert "[ERROR]" not in str(log)
+    assert calm(log)
+
+
+# SQLite
+
+
+@contextmanager
+def sqlite(file: Path) -> Iterator[sqlite3.Connection]:
+    """Lend a connection to the service's file."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        yield connection
+
+
+def check_file(file: Path) -> list[str]:
+    """Return all texts that a file holds, and fail if it is damaged."""
+    with sqlite(file) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return [text for (text,) in connection.execute("SELECT text FROM notes")]
+
+
+def test_four_workers_share_a_file(tmp_path: Path, report: Report) -> None:
+    """Four workers write to one SQLite file, and nobody hears of a lock."""
+    file = tmp_path / "notes.db"
+    variables = {"DATABASE_URL": f"sqlite:///{file}", "WEB_CONCURRENCY": "4"}
+    with Service.gunicorn(tmp_path, **variables) as service:
+        complete(service, 4)
+        log = Log(service)
+        with Load(service.url) as load:
+            load.proceed(3 * WRITES)
+        assert service.stop() == 0
+    report(load)
+    assert not load.untrue(check_file(file))
+    assert load.reads.keys() == {"200"}
+    assert load.writes.keys() == {"201"}
+    assert log.warnings == 0
+    assert calm(log)
+
+
+def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -> None:
+    """A lock that is held for DB_TIMEOUT makes writes 503; reads and shorter waits go through."""
+    file = tmp_path / "notes.db"
+    variables = {"DATABASE_URL": f"sqlite:///{file}", "DB_TIMEOUT": "1"}
+    with Service.gunicorn(tmp_path, **variables) as service, Crowd(service) as crowd:
+        complete(service)
+        log = Log(service)
+        with sqlite(file) as other:
+            other.execute("BEGIN IMMEDIATE")
+            crowd.post(*["locked out"] * 4)
+            crowd.get(*["/notes/"] * 4, "/readyz")
+            answers = crowd.answers()
+            crowd.post("patient")
+            other.execute("ROLLBACK")
+        patient = crowd.answers()
+    report(
+        f"writes {statuses(answers[:4])} after {slowest(answers[:4]):.2f} s, "
+        f"reads {statuses(answers[4:])} after {slowest(answers[4:]):.2f} s"
+    )
+    assert refused(answers[:4])
+    assert 1 <= slowest(answers[:4]) < 3  # DB_TIMEOUT, and room
+    assert statuses(answers[4:]) == {200: 5}
+    assert statuses(patient) == {201: 1}
+    assert check_file(file) == ["patient"]
+    assert log.warnings == 4
+    assert calm(log)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Lend a disk of 1 MB; skip the test where this user must not mount one."""
+    needs("mount")
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        (pytest.fail if NO_SKIPS else pytest.skip)(mounted.stderr.strip())
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk_stops_writes_alone(tmp_path: Path, report: Report) -> None:
+    """On a full disk writes are 503 and reads go on; with room again, so do writes."""
+    with small_disk(tmp_path / "disk") as disk:
+        file, filler = disk / "notes.db", disk / "filler"
+        with (
+            Service.gunicorn(tmp_path, DATABASE_URL=f"sqlite:///{file}") as service,
+            Crowd(service) as crowd,
+        ):
+            complete(service)
+            log = Log(service)
+            crowd.post("before")
+            assert statuses(crowd.answers()) == {201: 1}
+            with filler.open("wb", buffering=0) as other, suppress(OSError):
+                while True:
+                    other.write(bytes(4096))
+            crowd.post(*["no room" * 1000] * 8)
+            crowd.get(*["/notes/", "/readyz"] * 4)
+            answers = crowd.answers()
+            filler.unlink()
+            crowd.post("after")
+            assert statuses(crowd.answers()) == {201: 1}
+        report(f"writes {statuses(answers[:8])}, reads {statuses(answers[8:])}")
+        assert refused(answers[:8])
+        assert statuses(answers[8:]) == {200: 8}
+        assert check_file(file) == ["before", "after"]
+        assert log.warnings == 8
+        assert calm(log)
+
+
+@pytest.mark.parametrize("name", ["notes.db", "."], ids=["file", "folder"])
+def test_read_only_file_or_folder_is_named_at_the_start(name: str, tmp_path: Path) -> None:
+    """With a read-only file or folder the service says so in place of starting."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    (folder / "notes.db").touch()
+    (folder / name).chmod(0o500)
+    command = [sys.executable, "main.py"]
+    if os.geteuid() == 0:  # who may write everywhere, but for this
+        needs("setpriv")
+        command = ["setpriv", "--bounding-set=-dac_override", *command]
+    service = Service(command, tmp_path, DATABASE_URL=f"sqlite:///{folder}/notes.db")
+    try:
+        status = service.process.wait(15)
+    finally:
+        service.stop()
+    assert status != 0
+    assert "DATABASE_URL" in service.log.read_text()
+    assert calm(service.log.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+def test_file_survives_the_end_of_all_processes(
+    number: signal.Signals, tmp_path: Path, report: Report
+) -> None:
+    """When all processes end at once under load, the file is whole and has all that it should."""
+    file = tmp_path / "notes.db"
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=f"sqlite:///{file}") as service,
+        Load(service.url) as load,
+    ):
+        complete(service)
+        load.proceed(WRITES)
+        for process in processes(service):
+            process.send_signal(number)
+        service.process.wait(5)
+    with Service.gunicorn(tmp_path, DATABASE_URL=f"sqlite:///{file}") as service:
+        service.wait("/readyz")
+        stored = check_file(file)
+    report(load)
+    assert not load.untrue(stored)
+    if number == signal.SIGTERM:
+        assert not load.told(CUT_OFF) & set(stored)

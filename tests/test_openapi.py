@@ -15,7 +15,7 @@ from tests.servers import ROOT, Service
 
 KEY = "the-key-of-these-tests"
 LARGEST_ID = 2**63 - 1
-EXAMPLES = 4  # of Schemathesis for an operation, beside those of its coverage phase
+EXAMPLES = 10  # of Schemathesis for an operation, beside those of its coverage phase
 
 OPERATIONS = {
     "livez": ("get", "/livez"),
@@ -55,6 +55,29 @@ PARAMETERS_OF_LISTS = {
     "q": {"type": "string"},
     "id": {"type": "array", "maxItems": 100},
     "sort": {"enum": ["id", "-id", "text", "-text", "completed", "-completed"]},
+}
+GROCERIES = {"text": "Get Groceries from the store", "completed": False}
+JSON = {"Content-Type": "application/json"}
+ANOTHER = {"If-Match": '"the tag of another version"'}
+REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("create_note", "201"): {"json": GROCERIES},
+    ("create_note", "400"): {"content": "{", "headers": JSON},
+    ("create_note", "401"): {"json": GROCERIES, "headers": {"Authorization": "Bearer wrong"}},
+    ("create_note", "413"): {"content": " " * 2**20 + "{}", "headers": JSON},
+    ("create_note", "415"): {"content": "{}", "headers": {"Content-Type": "text/plain"}},
+    ("create_note", "422"): {"json": {"text": 7}},
+    ("read_notes", "200"): {"params": {"take": 1, "count": "true"}},
+    ("read_notes", "422"): {"params": {"take": 101}},
+    ("read_note", "200"): {},
+    ("read_note", "304"): {"headers": {"If-None-Match": "*"}},
+    ("read_note", "404"): {},
+    ("update_note", "200"): {"json": GROCERIES},
+    ("update_note", "412"): {"json": GROCERIES, "headers": ANOTHER},
+    ("patch_note", "200"): {"json": {"completed": True}},
+    ("patch_note", "412"): {"json": {}, "headers": ANOTHER},
+    ("delete_note", "200"): {},
+    ("delete_note", "404"): {},
+    ("delete_note", "412"): {"headers": ANOTHER},
 }
 
 
@@ -210,21 +233,52 @@ def test_redocly_finds_nothing(guarded_file: Path, open_file: Path) -> None:
     """The document passes Redocly's recommended rules, with the exceptions of redocly.yaml."""
     install()
     rules = FOLDER / "redocly.yaml"
-    quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
-    arguments = ("lint", "--format=json", "--config", rules, guarded_file, open_file)
-    printed = run(FOLDER, program("redocly"), *arguments, **quiet)
-    print(printed)
+    arguments = ("lint", "--format=stylish", "--config", rules, guarded_file, open_file)
+    problems = run(FOLDER, program("redocly"), *arguments, REDOCLY_TELEMETRY="off")
+    assert problems == ""
 
 
-def test_httplint(client: httpx2.Client) -> None:
-    """HTTP."""
+def answer(client: httpx2.Client, name: str, status: str) -> httpx2.Response:
+    """Return an operation's real answer of a status, where there are at least two notes."""
+    ids = [client.post("/notes/", json=GROCERIES).json()["id"] for _ in range(2)]
+    method, path = OPERATIONS[name]
+    url = path.format(note_id=LARGEST_ID if status == "404" else ids[0])
+    response = client.request(method, url, **REQUESTS[name, status])
+    assert response.status_code == int(status)
+    return response
+
+
+@pytest.mark.parametrize(("name", "status"), REQUESTS)
+def test_answers_are_as_documented(
+    name: str, status: str, client: httpx2.Client, guarded: Any
+) -> None:
+    """A real answer has the documented headers, and a body of the documented media type."""
+    response = answer(client, name, status)
+    documented = operation_of(guarded, name)["responses"][status]
+    assert not [
+        header for header in documented.get("headers", []) if header not in response.headers
+    ]
+    media_types = [response.headers["Content-Type"]] if response.content else []
+    assert list(documented.get("content", [])) == media_types
+
+
+@pytest.mark.parametrize(("name", "status"), REQUESTS)
+def test_httplint_has_no_warning(name: str, status: str, client: httpx2.Client) -> None:
+    """An answer is good HTTP, as httplint reads it."""
+    response = answer(client, name, status)
+    linter = HttpResponseLinter()
+    linter.process_response_topline(b"HTTP/1.1", status.encode(), response.reason_phrase.encode())
+    linter.process_headers(response.headers.raw)
+    linter.feed_content(response.content)
+    linter.finish_content(complete=True)
+    assert not [note.summary for note in linter.notes if note.level in (levels.WARN, levels.BAD)]
 
 
 def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
     """All checks of Schemathesis pass in all its phases, on valid and on invalid requests."""
     program = Path(sys.executable).with_name("schemathesis")
     config = ("--config-file", FOLDER / "schemathesis.toml")
-    what = ("--checks=all", "--mode=all", f"--max-examples={EXAMPLES}", "--seed=1")
+    cases = ("--checks=all", "--mode=all", f"--max-examples={EXAMPLES}", "--seed=1")
     key = ("--header", f"Authorization: Bearer {KEY}")
     url = f"{service.url}/openapi.json"
-    run(tmp_path, program, *config, "run", *what, *key, url, PYTHONPATH=str(ROOT))
+    run(tmp_path, program, *config, "run", *cases, *key, url, PYTHONPATH=str(ROOT))

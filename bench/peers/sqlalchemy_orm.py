@@ -73,7 +73,7 @@ async def read_notes(
     """Return a page, and the number of all notes when asked for it."""
     query = select(Note)
     if q:
-        query = query.where(Note.text.icontains(q))
+        query = query.where(Note.text.ilike(f"%{q}%"))
     if count:
         total = await session.scalar(select(func.count()).select_from(query.subquery()))
         response.headers["X-Total-Count"] = str(total)

@@ -55,7 +55,7 @@ def read_notes(
     """Return a page, and the number of all notes when asked for it."""
     query = select(Note)
     if q:
-        query = query.where(col(Note.text).icontains(q))
+        query = query.where(col(Note.text).ilike(f"%{q}%"))
     if count:
         total = session.exec(select(func.count()).select_from(query.subquery())).one()
         response.headers["X-Total-Count"] = str(total)

@@ -60,7 +60,7 @@ async def read_notes(
     """Return a page, and the number of all notes when asked for it."""
     query = notes.select()
     if q:
-        query = query.where(notes.c.text.icontains(q))
+        query = query.where(notes.c.text.ilike(f"%{q}%"))
     if count:
         total = sqlalchemy.select(sqlalchemy.func.count()).select_from(query.subquery())
         response.headers["X-Total-Count"] = str(await database.fetch_val(total))

@@ -15,17 +15,12 @@ PACKAGES = FOLDER / "node_modules"
 
 
 def run(folder: Path, *command: str | Path, **variables: str) -> str:
-    """Return what a command prints; the calling test fails with it when the command fails."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """Return the output of a command; the calling test fails with all of it if the command does."""
+    environ = environment(**variables)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
     if done.returncode:
-        pytest.fail(f"{Path(command[0]).name}: exit status {done.returncode}\n{done.stdout}")
+        status = f"{Path(command[0]).name}: exit status {done.returncode}"
+        pytest.fail(f"{status}\n{done.stdout}\n{done.stderr}", pytrace=False)
     return done.stdout
 
 
