@@ -167,7 +167,7 @@ def test_only_a_service_with_keys_documents_them(guarded: Any, open_file: Path) 
     assert guarded["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert "securitySchemes" not in unguarded["components"]
     for name in OPERATIONS:
-        expected = [] if name in ("livez", "readyz") else [{"key": []}]
+        expected: list[dict[str, list[str]]] = [] if name in ("livez", "readyz") else [{"key": []}]
         assert operation_of(guarded, name)["security"] == expected
         assert operation_of(unguarded, name)["security"] == []
         assert "401" not in operation_of(unguarded, name)["responses"]
