@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: run test lint
+NEWEST := .venv-newest
+.PHONY: run test lint demo bench scale soak fuzz audit sbom newest test-latest update
 
 run: $(VENV)/run
 	@exec $(BIN)/python main.py
@@ -15,6 +16,33 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The example page on a port of its own, beside the service.
+demo: $(VENV)/run
+	@echo "The page: http://127.0.0.1:8080/"
+	@$(BIN)/python -m http.server 8080 --bind 127.0.0.1 --directory examples >/dev/null 2>&1 & \
+	trap "kill $$!" EXIT; $(BIN)/python main.py
+
+bench: $(VENV)/dev
+	$(BIN)/python -m bench.bench
+
+scale: $(VENV)/dev
+	$(BIN)/python -m bench.scale
+
+# Slower than `make test`: the faults for longer, and many more random requests.
+soak: $(VENV)/dev
+	SOAK=10 $(BIN)/python -m pytest tests/test_faults.py -s
+
+fuzz: $(VENV)/dev
+	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest tests/test_fuzz.py -s
+
+# Known vulnerabilities (this asks a service on the internet), and suspicious code.
+audit: $(VENV)/dev
+	$(BIN)/bandit --quiet main.py
+	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip
+
+sbom: $(VENV)/dev
+	$(BIN)/cyclonedx-py requirements requirements.txt
+
 $(VENV)/run: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
@@ -23,3 +51,21 @@ $(VENV)/run: requirements.txt
 $(VENV)/dev: requirements-dev.txt $(VENV)/run
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@
+
+# All packages without their pins, in an environment of their own.
+newest:
+	$(PYTHON) -m venv --clear $(NEWEST)
+	sed -n 's/==[^;]*//p' requirements.txt requirements-dev.txt > $(NEWEST)/names
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --requirement $(NEWEST)/names
+
+test-latest: newest
+	$(NEWEST)/bin/python -m pytest
+
+update: newest
+	$(NEWEST)/bin/python -m pip freeze --all > $(NEWEST)/pins
+	for file in requirements.txt requirements-dev.txt; do \
+		awk -F'==' 'function key(n) { gsub("[-_.]+", "-", n); return tolower(n) } \
+			NR == FNR { pin[key($$1)] = $$2; next } \
+			NF == 2 { rest = match($$2, ";") ? substr($$2, RSTART) : ""; $$0 = $$1 "==" pin[key($$1)] rest } \
+			{ print }' $(NEWEST)/pins $$file > $(NEWEST)/$$file && cp $(NEWEST)/$$file $$file; \
+	done

@@ -430,15 +430,33 @@ def test_a_locked_postgres_is_504(postgres: Postgres) -> None:
     assert "applied" not in read.json()["detail"]
 
 
-def test_a_missing_key_is_401(tmp_path: Path) -> None:
-    """Where keys are set, the notes need one, and the probes do not."""
-    url = f"sqlite:///{tmp_path}/notes.db"
-    with deployed(DATABASE_URL=url, API_KEYS="one, two") as client:
+def test_a_read_only_postgres_is_503(postgres: Postgres) -> None:
+    """A write that Postgres refuses as read-only is 503; it is done when Postgres takes writes."""
+    url = postgres.create_database("read_only")
+    with deployed(DATABASE_URL=url) as client:
+        note = added(client)
+    with reached(url) as sql:
+        sql("ALTER DATABASE read_only SET default_transaction_read_only = on")
+    with deployed(DATABASE_URL=url, POOL_TIMEOUT="0.3") as client, reached(url) as sql:
+        response = client.post("/notes/", json=GROCERIES)
+        assert problem(response) == 503
+        assert response.headers["Retry-After"] == "1"
+        assert everything(client) == [note]
+        sql("SET default_transaction_read_only = off")
+        sql("ALTER DATABASE read_only SET default_transaction_read_only = off")
+        assert client.post("/notes/", json=GROCERIES).status_code == 201
+
+
+def test_a_missing_key_is_401(empty_database: str) -> None:
+    """Where keys are set, the notes need one, the probes do not, and the documentation says so."""
+    with deployed(DATABASE_URL=empty_database, API_KEYS="one, two") as client:
         for headers in {}, {"Authorization": "Bearer three"}, {"Authorization": "Basic one"}:
             response = client.post("/notes/", json=GROCERIES, headers=headers)
             assert problem(response) == 401
             assert response.headers["WWW-Authenticate"] == "Bearer"
         assert client.get("/readyz").status_code == 200
+        document = client.get("/openapi.json").json()
+        assert "401" in document["paths"]["/notes/"]["post"]["responses"]
         client.headers["Authorization"] = "Bearer two"
         assert everything(client) == []
 

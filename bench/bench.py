@@ -35,7 +35,7 @@ from typing import Any
 from bench import memory
 from bench.load import CASES, OTHER_CORES, RefusedError, answer, drive, on_cores
 from bench.notes import SIZE, tidy
-from bench.report import DATABASES, LOAD, markdown, plot, save
+from bench.report import DATABASES, FOLDER, LOAD, markdown, plot, save
 from bench.results import Key, Results
 from bench.subjects import SUBJECTS, THIS, TUTORIAL, Running
 from tests.servers import Postgres, own_postgres
@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=2, help="that each run takes")
     parser.add_argument("--connections", type=int, nargs="+", default=[LOAD, 1, 256])
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
-    parser.add_argument("--peers", nargs="*", choices=PEERS)
+    parser.add_argument("--peers", nargs="+", choices=PEERS)
     parser.add_argument("--cases", nargs="+", choices=CASES)
     parser.add_argument("--requests", type=int, default=100_000, help="before the memory is read")
     return parser.parse_args()
@@ -72,8 +72,8 @@ def start(
         except (RuntimeError, TimeoutError, FileNotFoundError) as error:
             if subject is THIS:
                 raise
-            lines = [line.strip() for line in str(error).splitlines() if "rror" in line]
-            results.leave_out(subject.title, lines[-1])
+            lines = [line.strip() for line in str(error).splitlines() if "Error" in line]
+            results.leave_out(subject.title, (lines or [str(error)])[-1])
         else:
             stack.callback(running[-1].service.stop)
     return running
@@ -151,7 +151,7 @@ def main() -> None:
         for database in options.databases:
             measure_all(database, options, postgres, results)
     save("load.md", markdown(results))
-    plot(results)
+    plot(results, FOLDER / "load.png")
 
 
 if __name__ == "__main__":

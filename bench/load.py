@@ -82,7 +82,7 @@ def settled_cpu_seconds(pid: int) -> float:
     """Return the CPU seconds that a process has taken, once it is done with what was sent."""
     taken = cpu_seconds(pid)
     while True:
-        time.sleep(0.1)
+        time.sleep(0.05)
         before, taken = taken, cpu_seconds(pid)
         if taken - before <= 2 / TICK:
             return taken
@@ -110,8 +110,12 @@ def drive(service: Service, case: Case, connections: int, seconds: int) -> Run:
     pid = worker(service)
     before = cpu_seconds(pid)
     with on_cores(OTHER_CORES[:1]):
-        output = subprocess.check_output([*command, *options, "--", *call], text=True)
-    seen = json.loads(output.splitlines()[-1])
+        wrk = subprocess.run(
+            [*command, *options, "--", *call], capture_output=True, text=True, check=False
+        )
+    if wrk.returncode:
+        raise RefusedError(wrk.stdout.strip() or wrk.stderr.strip())
+    seen = json.loads(wrk.stdout.splitlines()[-1])
     if seen["refused"] or seen["broken"]:
         lost = f"{seen['refused']} errors and {seen['broken']} broken connections"
         raise RefusedError(f"{lost} in {seen['answers']} answers")

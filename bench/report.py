@@ -113,40 +113,44 @@ def details(results: Results, database: str, connections: int) -> str:
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
-    loads = sorted({key[:2] for key in results.runs}, key=lambda load: (load[0], load[1] != LOAD))
-    databases = list(dict.fromkeys(database for database, _ in loads))
+    loads = dict.fromkeys((key.connections, key.database) for key in results.runs)
     parts = ["# Load\n", machine()]
-    parts += [f"CPU microseconds per request at {LOAD} connections (part of the tutorial's):\n"]
-    parts += [summary(results, database) for database in databases]
-    parts += ["## Bars\n", bars(results)]
+    if at_load := [database for connections, database in loads if connections == LOAD]:
+        parts += [f"CPU microseconds per request at {LOAD} connections (part of the tutorial's):\n"]
+        parts += [summary(results, database) for database in at_load]
+        parts += ["## Bars\n", bars(results)]
     if results.memory:
-        head = ["resident, MB", "after start", "after requests", "with length", "chunked"]
-        parts += ["## Memory\n", table([*head], results.memory)]
-    for database, connections in loads:
-        parts += [f"## {DATABASES[database]}, {connections} connections\n"]
+        head = ["worker, MB resident", "after start", "after requests"]
+        head += ["peak while 100 MB come with their length", "peak while 100 MB come chunked"]
+        parts += ["## Memory\n", table(head, results.memory)]
+    for connections, database in sorted(loads, key=lambda load: load[0] != LOAD):
+        parts += [f"## {DATABASES[database]}, connections: {connections}\n"]
         parts += [details(results, database, connections)]
-    return "\n".join(parts + [f"{line}\n" for line in results.left_out])
+    return "\n".join([*parts, *(f"{line}\n" for line in results.left_out)])
 
 
-def plot(results: Results) -> None:
+def plot(results: Results, path: Path) -> None:
     """Draw the CPU per request of each server, a field for each case and database."""
     mpl.use("Agg")
-    databases = [name for name in DATABASES if any(key.database == name for key in results.runs)]
+    databases = list(dict.fromkeys(key.database for key in results.runs if key.connections == LOAD))
+    if not databases:
+        return
     figure, fields = plt.subplots(
         len(databases), len(CASES), figsize=(18, 3.2 * len(databases)), squeeze=False, sharey="row"
     )
     for row, database in zip(fields, databases, strict=True):
         for axes, (name, case) in zip(row, CASES.items(), strict=True):
-            keys = {s.title: Key(database, LOAD, name, s.name) for s in reversed(SUBJECTS)}
-            cpu = {title: results.median(key, "cpu") for title, key in keys.items()}
-            measured = {title: value for title, value in cpu.items() if value is not None}
-            colours = ["tab:red" if title == THIS.title else "tab:gray" for title in measured]
-            axes.bar_label(axes.barh([*measured], [*measured.values()], color=colours), fmt="%d")
+            for subject in reversed(SUBJECTS):
+                cpu = results.median(Key(database, LOAD, name, subject.name), "cpu")
+                if database in subject.databases:
+                    colour = "tab:red" if subject is THIS else "tab:gray"
+                    bar = axes.barh(subject.title, cpu or 0, color=colour)
+                    axes.bar_label(bar, [shown(cpu)])
             axes.set_title(f"{DATABASES[database]}: {case.title}")
             axes.margins(x=0.2)
     figure.supxlabel(f"CPU microseconds per request of the server, {LOAD} connections")
     figure.tight_layout()
-    figure.savefig(FOLDER / "load.png", dpi=80)
+    figure.savefig(path, dpi=80)
 
 
 def save(name: str, text: str) -> None:

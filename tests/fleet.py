@@ -1,0 +1,265 @@
+"""What stands around the service in a fleet: a pooler, a standby, a balancer, a collector."""
+
+import csv
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from tests.load import Load
+from tests.servers import Postgres, free_port, until
+
+PGBOUNCER = """
+[databases]
+* = host=127.0.0.1 port={server} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {connections}
+"""
+
+# Only reads are sent again after an empty answer: a write may have been done before it.
+HAPROXY = """
+global
+    stats socket {admin} level admin
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 95s
+    timeout server 15s
+    timeout check 2s
+    option redispatch 1
+    retries 3
+    retry-on conn-failure empty-response
+listen notes
+    bind 127.0.0.1:{port}
+    http-request disable-l7-retry unless METH_GET
+    option httpchk GET /readyz
+    default-server check inter 250ms fall 3 rise 1
+"""
+
+
+@contextmanager
+def running(port: int, *command: str | Path, user: tuple[int, int] | None = None) -> Iterator[None]:
+    """Keep a program that listens on a port running, as another user if one is given."""
+    uid, gid = user or (None, None)
+    groups: list[str | int] | None = [] if user else None
+    process = subprocess.Popen(
+        command, user=uid, group=gid, extra_groups=groups, stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: listening(port), what=f"a listener for {command[0]}")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def listening(port: int) -> bool:
+    """Return whether somebody accepts connections on a port."""
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+@contextmanager
+def pgbouncer(server: Postgres, connections: int) -> Iterator[int]:
+    """Lend the port of a pgbouncer in transaction mode, with that many connections to a server."""
+    port = free_port()
+    file = server.folder / f"pgbouncer-{port}.ini"
+    file.write_text(PGBOUNCER.format(server=server.port, port=port, connections=connections))
+    with running(port, "pgbouncer", "--quiet", file, user=server.user):
+        yield port
+
+
+@contextmanager
+def standby(primary: Postgres) -> Iterator[Postgres]:
+    """Lend a streaming standby of a running server."""
+    server = Postgres()
+    source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+    options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+    try:
+        server.command("pg_basebackup", *source, f"--pgdata={server.data}", *options)
+        yield server.start()
+    finally:
+        server.remove()
+
+
+class Balancer:
+    """A haproxy at `url`, before as many instances as are given ports."""
+
+    def __init__(self, folder: Path, *ports: int) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin = folder / "haproxy.sock"
+        self.file = folder / "haproxy.cfg"
+        servers = [f"    server {port} 127.0.0.1:{port}\n" for port in ports]
+        self.file.write_text(HAPROXY.format(admin=self.admin, port=self.port) + "".join(servers))
+        self.running = running(self.port, "haproxy", "-q", "-f", self.file)
+
+    def __enter__(self) -> Self:
+        self.running.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.running.__exit__(*error)
+
+    def command(self, line: str) -> str:
+        """Return what haproxy answers to a command."""
+        with socket.socket(socket.AF_UNIX) as admin, admin.makefile("rw") as stream:
+            admin.connect(str(self.admin))
+            stream.write(f"{line}\n")
+            stream.flush()
+            return stream.read()
+
+    def instance(self, port: int) -> dict[str, str]:
+        """Return what haproxy knows of an instance."""
+        rows = csv.DictReader(self.command("show stat").lstrip("# ").splitlines())
+        return next(row for row in rows if row["svname"] == str(port))
+
+    def await_instance(self, port: int) -> None:
+        """Wait until an instance gets requests."""
+        until(lambda: self.instance(port)["status"] == "UP", what=f"instance {port}")
+
+    def drain(self, port: int) -> None:
+        """Send an instance no more requests, and wait until it has answered those it has."""
+        self.command(f"set server notes/{port} state drain")
+        until(lambda: self.instance(port)["scur"] == "0", what=f"the end of requests to {port}")
+
+
+class TimedLoad(Load):
+    """A load that keeps the times at which a read failed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.failed_reads: list[float] = []
+
+    @property
+    def gap(self) -> float:
+        """How many seconds there are between the first and the last failed read."""
+        return max(self.failed_reads, default=0) - min(self.failed_reads, default=0)
+
+    async def _send(
+        self, client: httpx2.AsyncClient, method: str, path: str, text: str | None = None
+    ) -> tuple[str, Any]:
+        answer, note = await super()._send(client, method, path, text)
+        if method == "GET" and answer != "200":
+            self.failed_reads.append(time.monotonic())
+        return answer, note
+
+
+class Collector(ThreadingHTTPServer):
+    """A stand-in for an OpenTelemetry collector: it keeps what is posted to each path."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Receiver)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.posts: dict[str, list[bytes]] = {}
+        self.thread = threading.Thread(target=self.serve_forever)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.shutdown()
+        self.thread.join()
+        super().__exit__(*error)
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """What the collector does with a request."""
+
+    server: Collector
+
+    def do_POST(self) -> None:  # noqa: N802  # the name that http.server looks for
+        """Keep the body."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.setdefault(self.path, []).append(body)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+def make_every_call(client: httpx2.Client, text: str) -> int:
+    """Make every call of the contract on notes of one text; return how many calls there were.
+
+    Others may use the same database meanwhile, as long as no note of theirs contains the text.
+    """
+    calls = 0
+
+    def answer(
+        method: str, path: str, status: int, body: Any = None, **options: Any
+    ) -> httpx2.Response:
+        nonlocal calls
+        calls += 1
+        response = client.request(method, path, **options)
+        assert response.status_code == status, (method, path, response.text)
+        if body is not None:
+            assert response.json() == body
+        return response
+
+    first, second = (
+        answer("POST", "/notes/", 201, json={"text": f"{text} {name}", "completed": done}).json()
+        for name, done in {"a%_b": False, "B": True}.items()
+    )
+    path, other = f"/notes/{first['id']}/", f"/notes/{second['id']}/"
+    answer("GET", path, 200, first)
+    answer("HEAD", path, 200)
+    tag = answer("GET", path.rstrip("/"), 200, first).headers["ETag"]
+    answer("GET", path, 304, headers={"If-None-Match": tag})
+    mine, both = {"q": text, "count": "true"}, [first, second]
+    for query, found in {
+        "": both,
+        "skip=1": [second],
+        "take=1": [first],
+        "skip=2": [],
+        f"after={first['id']}": [second],
+        f"id={first['id']}&id={second['id']}": both,
+        "completed=true": [second],
+        "completed=false&take=5": [first],
+        "sort=-id": both[::-1],
+        f"sort=-id&after={second['id']}": [first],
+        "sort=text": [second, first] if "B" < "a" else both,
+        "sort=-text": both,
+        "sort=completed": both,
+        "sort=-completed": both[::-1],
+        "_start=0&_end=1&_sort=id&_order=DESC": [second],
+    }.items():
+        answer("GET", "/notes/?" + query, 200, found, params=mine)
+    total = answer("GET", "/notes/", 200, both[:1], params={**mine, "take": "1"})
+    assert total.headers["X-Total-Count"] == "2"
+    assert 'rel="next"' in total.headers["Link"]
+    answer("GET", "/notes/", 200, [first], params={"q": "A%_b", "id": first["id"]})
+    changed = {**first, "text": f"{text} c"}
+    answer("PATCH", path, 200, changed, json={"text": changed["text"]})
+    changed["completed"] = True
+    tag = answer("PUT", path, 200, changed, json=changed).headers["ETag"]
+    for method, status in {"PATCH": 200, "PUT": 200, "DELETE": 412}.items():
+        condition = {"If-Match": tag if status == 200 else '"another"'}
+        answer(method, path, status, json=changed, headers=condition)
+    for wanted, note in {path: changed, other: second}.items():
+        message = f"Note with id: {note['id']} deleted successfully!"
+        answer("DELETE", wanted, 200, {**note, "message": message})
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            answer(method, wanted, 404, json=changed)
+    answer("GET", "/notes/", 200, [], params=mine)
+    for content, status in {b"{": 400, b'{"text": 1}': 422}.items():
+        headers = {"Content-Type": "application/json"}
+        answer("POST", "/notes/", status, content=content, headers=headers)
+    answer("POST", "/notes/", 415, content=b"{}")
+    answer("PUT", "/notes/", 405)
+    answer("GET", "/readyz", 200, {"status": "ok"})
+    return calls

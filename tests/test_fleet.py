@@ -1,0 +1,314 @@
+"""A fleet: the service behind a pooler, a failover, a balancer and a platform, for real."""
+
+import hashlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.fleet import Balancer, Collector, TimedLoad, make_every_call, pgbouncer, standby
+from tests.load import Load
+from tests.servers import ROOT, Postgres, Service, free_port, needs, own_postgres, until
+
+POOL_TIMEOUT = 2  # the default of both
+
+
+def texts(server: Postgres, database: str) -> list[str]:
+    """Return what all notes of a database say."""
+    return server.sql("SELECT text FROM notes", database).splitlines()
+
+
+def warnings(service: Service) -> list[str]:
+    """Return what a service warned of, but for its open doors."""
+    lines = service.log.read_text().splitlines()
+    return [line for line in lines if "[WARNING]" in line and "API_KEYS" not in line]
+
+
+# A pooler
+
+
+@pytest.mark.parametrize("parameter", ["?statement_cache_size=0", ""], ids=["told", "not told"])
+def test_every_call_passes_behind_pgbouncer(
+    parameter: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """In transaction mode every call is right under load; the log tells who did not set it up."""
+    needs("pgbouncer")
+    postgres.create_database("pooled")
+    clients = [f"client {number}." for number in range(8)]
+    with pgbouncer(postgres, connections=3) as port:
+        url = f"postgresql://postgres@127.0.0.1:{port}/pooled{parameter}"
+        with (
+            Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+            httpx2.Client(base_url=service.url, timeout=10) as client,
+            ThreadPoolExecutor(len(clients)) as threads,
+        ):
+            calls = threads.map(lambda text: make_every_call(client, text), clients * 3)
+            print(f"{sum(calls)} calls")
+            sessions = postgres.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = 'pooled'", "template1"
+            )
+    assert 1 <= int(sessions) <= 3
+    hints = ["statement_cache_size=0" in line for line in warnings(service)]
+    assert all(hints)
+    assert any(hints) is not parameter.endswith("0")
+
+
+# A failover
+
+
+def test_failover_loses_nothing(tmp_path: Path) -> None:
+    """The primary ends under load, the standby is promoted: nothing acknowledged is lost."""
+    with own_postgres() as primary, standby(primary) as second:
+        primary.create_database("notes")
+        primary.configure(synchronous_standby_names="*")
+        primary.control("reload")
+        state = "SELECT sync_state FROM pg_stat_replication"
+        until(lambda: primary.sql(state) == "sync\n", what="a synchronous standby")
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{second.port}"
+        url = f"postgresql://postgres@{hosts}/notes?target_session_attrs=read-write"
+        with Service.gunicorn(tmp_path, DATABASE_URL=url) as service:
+            with TimedLoad(service.url) as load:
+                load.proceed()
+                primary.stop("immediate")
+                second.control("promote")
+                load.proceed()
+            stored = texts(second, "notes")
+    print(f"{load}, {len(load.failed_reads)} reads failed for {load.gap:.2f} s")
+    assert not load.untrue(stored)
+    assert load.writes.keys() <= {"201", "503", "504"}
+    assert load.reads.keys() <= {"200", "503"}
+    assert load.gap < POOL_TIMEOUT
+
+
+def test_demoted_primary_is_left(tmp_path: Path) -> None:
+    """A primary that turns read-only and keeps its connections loses them all to the new one."""
+    with own_postgres() as primary, standby(primary) as second:
+        primary.create_database("notes")
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{second.port}"
+        url = f"postgresql://postgres@{hosts}/notes?target_session_attrs=read-write"
+        until(lambda: "notes" in second.sql("SELECT datname FROM pg_database"))
+        with Service.gunicorn(tmp_path, DATABASE_URL=url) as service:
+            with Load(service.url) as load:
+                load.proceed()
+                primary.configure(default_transaction_read_only="on")
+                primary.control("reload")
+                second.control("promote")
+                load.proceed()
+            left = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'notes'"
+            until(lambda: primary.sql(left, "template1") == "0\n", what="no more connections")
+            stored = texts(second, "notes") + texts(primary, "notes")
+    print(load)
+    assert not {"lost", "refused but stored"} & load.untrue(stored).keys()
+    assert load.reads.keys() == {"200"}
+    assert load.writes.keys() <= {"201", "503"}
+
+
+@pytest.mark.parametrize("waiting", [0, 2], ids=["no answer", "no room"])
+def test_silent_first_host_does_not_starve_the_second(
+    waiting: int, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Beside a host that accepts and says nothing, or does not even accept, all are served."""
+    postgres.create_database("beside")
+    with socket.create_server(("127.0.0.1", 0), backlog=0 if waiting else 100) as silent:
+        address = silent.getsockname()
+        others = [socket.socket() for _ in range(waiting)]  # one more than the backlog takes
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(address)
+        hosts = f"127.0.0.1:{address[1]},127.0.0.1:{postgres.port}"
+        url = f"postgresql://postgres@{hosts}/beside"
+        with Service.python(tmp_path, DATABASE_URL=url) as service, Load(service.url) as load:
+            load.proceed()
+        for other in others:
+            other.close()
+    print(load)
+    assert load.writes.keys() == {"201"}
+    assert load.reads.keys() == {"200"}
+
+
+# Several instances
+
+
+def test_any_instance_answers_any_request(postgres: Postgres, tmp_path: Path) -> None:
+    """What one instance stores, another reads, lists and changes, under the same ETag."""
+    url = postgres.create_database("shared")
+    with (
+        Service.python(tmp_path, DATABASE_URL=url) as one,
+        Service.python(tmp_path, DATABASE_URL=url) as two,
+        httpx2.Client(base_url=one.url) as first,
+        httpx2.Client(base_url=two.url) as second,
+    ):
+        made = first.post("/notes/", json={"text": "a"})
+        path, tag = made.headers["Location"], made.headers["ETag"]
+        seen = second.get(path)
+        assert (seen.json(), seen.headers["ETag"]) == (made.json(), tag)
+        assert second.get(path, headers={"If-None-Match": tag}).status_code == 304
+        changed = second.patch(path, json={"text": "b"}, headers={"If-Match": tag})
+        assert changed.status_code == 200
+        assert first.put(path, json=made.json(), headers={"If-Match": tag}).status_code == 412
+        after = first.post("/notes/", json={"text": "c"}).json()
+        page = first.get("/notes/?take=1")
+        assert page.json() == [changed.json()]
+        link = page.links["next"]["url"]
+        assert second.get(f"/notes/{link}").json() == [after]
+
+
+def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> None:
+    """Behind haproxy, instances are replaced one by one under load, and every request succeeds."""
+    needs("haproxy")
+    url = postgres.create_database("rolling")
+    ports = [free_port() for _ in range(4)]
+
+    def instance(port: int) -> Service:
+        return Service.gunicorn(tmp_path, DATABASE_URL=url, PORT=str(port), WEB_CONCURRENCY="1")
+
+    with Balancer(tmp_path, *ports) as balancer:
+        instances = [instance(port) for port in ports[:2]]
+        try:
+            for port in ports[:2]:
+                balancer.await_instance(port)
+            with Load(balancer.url) as load:
+                for old, port in zip(instances.copy(), ports[2:], strict=True):
+                    load.proceed()
+                    instances.append(instance(port).wait("/readyz"))
+                    balancer.await_instance(port)
+                    balancer.drain(old.port)
+                    assert old.stop() == 0
+                load.proceed()
+        finally:
+            for each in instances:
+                each.stop()
+    print(load)
+    assert not load.untrue(texts(postgres, "rolling"))
+    assert load.writes.keys() == {"201"}
+    assert load.reads.keys() == {"200"}
+
+
+def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
+    """Eight workers with POOL_SIZE=2 serve without an error where an application has 17 of 20."""
+    with own_postgres(max_connections="20") as server:
+        server.sql("CREATE ROLE application LOGIN")
+        server.sql("CREATE DATABASE notes OWNER application")
+        url = server.url("notes").replace("postgres@", "application@")
+        variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "8", "POOL_SIZE": "2"}
+        with Service.gunicorn(tmp_path, "--preload", **variables) as service:
+            with Load(service.url, clients=48) as load:
+                load.proceed(500)
+            sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'application'"
+            opened = int(server.sql(sessions))
+    print(f"{load}, {opened} connections")
+    assert load.writes.keys() == {"201"}
+    assert load.reads.keys() == {"200"}
+    assert 8 < opened <= 16
+    assert not warnings(service)
+
+
+# A platform
+
+
+@pytest.fixture(scope="module")
+def slug() -> Path:
+    """A folder of programs that requirements.txt alone brings, kept until that file changes."""
+    requirements = ROOT / "requirements.txt"
+    version = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"notes-slug-{version}"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = ("pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
+        subprocess.run([folder / "bin" / "python", "-m", *install], check=True)
+        (folder / "complete").touch()
+    return folder / "bin"
+
+
+def test_procfile_serves_as_on_heroku(slug: Path, postgres: Postgres, tmp_path: Path) -> None:
+    """With what requirements.txt brings, the Procfile's line serves until SIGTERM ends it all."""
+    url = postgres.create_database("heroku").replace("postgresql:", "postgres:")
+    line = (ROOT / "Procfile").read_text().removeprefix("web:").strip()
+    variables = {
+        "PATH": f"{slug}:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "DATABASE_URL": url,
+        "WEB_CONCURRENCY": "2",
+    }
+    with (
+        Service(["/bin/sh", "-c", f"exec {line}"], tmp_path, **variables) as service,
+        httpx2.Client(base_url=service.url) as idle,
+    ):
+        assert idle.get("/readyz").json() == {"status": "ok"}
+        processes = [service.process.pid, *psutil.Process(service.process.pid).children()]
+        with Load(service.url) as load:
+            load.proceed()
+            gunicorn = psutil.Process(service.process.pid)
+            processes = [gunicorn, *gunicorn.children(recursive=True)]
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            assert service.process.wait(20) == 0
+    print(load)
+    assert len(processes) == 3
+    assert not any(process.is_running() for process in processes)
+    assert not load.untrue(texts(postgres, "heroku"))
+    assert "Traceback" not in service.log.read_text()
+    assert "ERROR" not in service.log.read_text()
+
+
+# OpenTelemetry
+
+
+def test_traces_and_metrics_reach_a_collector(tmp_path: Path) -> None:
+    """Three variables send a span for each request, in its caller's trace, and its duration."""
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    with Collector() as collector:
+        variables = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db",
+            "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_SERVICE_NAME": "notes",
+        }
+        with Service.python(tmp_path, **variables) as service:
+            headers = {"traceparent": f"00-{trace}-{parent}-01"}
+            httpx2.post(f"{service.url}/notes", json={"text": "a"}, headers=headers)
+    spans = {
+        span.name: span
+        for body in collector.posts["/v1/traces"]
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    }
+    span = spans["POST /notes/"]
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (trace, parent)
+    metrics = {
+        metric.name: {
+            attribute.value.string_value
+            for point in metric.histogram.data_points
+            for attribute in point.attributes
+            if attribute.key == "http.route"
+        }
+        for body in collector.posts["/v1/metrics"]
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert metrics["http.server.request.duration"] == {"/notes/", "/livez"}
+
+
+def test_nothing_is_exported_without_the_switch(tmp_path: Path) -> None:
+    """A collector's address alone, which other programs read as well, exports nothing."""
+    with Collector() as collector:
+        variables = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        }
+        with Service.python(tmp_path, **variables) as service:
+            assert httpx2.get(f"{service.url}/notes").status_code == 200
+    assert collector.posts == {}
