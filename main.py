@@ -210,29 +210,29 @@ FAILURES = (OSError, sqlite3.DatabaseError, asyncpg.PostgresError, *asyncpg_own)
 # Beginnings of SQLSTATEs and of SQLite's names: what a database refuses for its own reasons.
 BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
 BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
+LOST = ("08", "57")
 AWAY = "The database is not available; nothing was changed, so try again."
-LATE = "The database did not answer in time."
-UNKNOWN = "The database did not answer in time; the change may have been applied."
+LATE = "The database did not answer in time"
+FATES = {(503, False): AWAY, (503, True): AWAY, (504, False): f"{LATE}."}
+FATES[504, True] = f"{LATE}; the change may have been applied."
 
 
-async def connect(dsn: str, **options: Any) -> Any:
+async def connect(dsn: str, **options: Any) -> Any:  # noqa: RET503  # the last host raises
     """Return a connection to the first host that gives one, each in its share of the time."""
-    start, hosts, end = re.findall("^(.*?//(?:[^/@]*@)?)([^/?]*)(.*)$", dsn)[0]
-    several, failure = hosts.split(","), None
-    for address in [f"{start}{host}{end}" for host in several]:
-        try:
-            async with asyncio.timeout(POOL_TIMEOUT / len(several)):
-                raw = await asyncpg.connect(address, **options)
+    start, several, end = re.findall("^(.*?//(?:[^/@]*@)?)([^/?]*)(.*)$", dsn)[0]
+    hosts = several.split(",")
+    for number, host in enumerate(hosts, start=1):
+        with suppress(*FAILURES) if number < len(hosts) else nullcontext():
+            async with asyncio.timeout(POOL_TIMEOUT / len(hosts)):
+                raw = await asyncpg.connect(start + host + end, **options)
                 backend = await raw.prepare("SELECT pg_backend_pid()", name="")
                 if cache or raw.get_server_pid() == await backend.fetchval():
                     return raw
                 # A pooler, where another client may have prepared something under the same name.
                 log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
                 await raw.close()
-                return await asyncpg.connect(address, **{**options, "statement_cache_size": 0})
-        except FAILURES as error:
-            failure = error
-    raise failure  # type: ignore[misc]  # there is a host at least
+                options["statement_cache_size"] = 0
+                return await asyncpg.connect(start + host + end, **options)
 
 
 address, _, query = re.sub(r"^postgres[^:]*", "postgresql", DATABASE_URL).partition("?")
@@ -286,16 +286,27 @@ async def send(raw: Any, sql: str, values: list[Any]) -> Any:
         raise
 
 
+def verdict(error: Any, sent: bool, writes: bool) -> tuple[int, bool]:
+    """Return a failure's status, and whether to try again; raise it if it is a bug of ours."""
+    # Without a code, asyncpg found the connection broken or waited for too long.
+    code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", "08"))
+    if sent and not code.startswith((*BUSY, *BROKEN)):
+        if not code.startswith(LOST):
+            error.__dict__["detail"] = None  # Postgres quotes the row in it: not for the log
+            raise error
+        if writes or isinstance(error, TimeoutError):
+            return 504, False
+    return 503, not code.startswith(BROKEN)
+
+
 async def run(statement: Statement, **given: Any) -> Any:
     """Return the rows of a statement; a parameter without a value is NULL.
 
-    What changed nothing is sent again until PATIENCE ends, and answered by 503 then; by 504 when
-    nobody can know whether it changed something.
+    What changed nothing is sent again until PATIENCE ends, and is 503 then; 504 if that is unknown.
     """
     sql, parameters = statement
     values = [given.get(name, default) for name, default in parameters]
-    writes = not sql.startswith("SELECT")
-    now, why = asyncio.get_running_loop().time, ""
+    now, why, writes = asyncio.get_running_loop().time, "", not sql.startswith("SELECT")
     started = now()
     while True:
         sent = False
@@ -309,23 +320,15 @@ async def run(statement: Statement, **given: Any) -> Any:
             finally:
                 await connection.__aexit__()
         except FAILURES as error:
-            # Without a code, asyncpg found the connection broken or waited for too long.
-            code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", "08"))
-            refused = not sent or code.startswith(BUSY + BROKEN)
-            if not refused and not code.startswith(("08", "57")):
-                error.__dict__["detail"] = None  # Postgres quotes the row in it: not for the log
-                raise
-            late = isinstance(error, TimeoutError)
-            why = why if late and why else " ".join(f"{type(error).__name__} {error}".split())
-            unknown = not refused and (writes or late)
-            if not unknown and not code.startswith(BROKEN) and now() < started + PATIENCE:
-                await asyncio.sleep(PAUSE)
-                continue
-            what = "answer" if sent else "connection"
-            log.warning("No %s after %.2f s: %s", what, now() - started, why)
-            if not unknown:
-                raise HTTPException(503, AWAY, {"Retry-After": "1"}) from None
-            raise HTTPException(504, UNKNOWN if writes else LATE) from None
+            status, again = verdict(error, sent, writes)
+            if not (why and isinstance(error, TimeoutError)):  # which only says that time is up
+                why = " ".join(f"{type(error).__name__} {error}".split())
+            if not again or now() > started + PATIENCE:
+                what = "answer" if sent else "connection"
+                log.warning("No %s after %.2f s: %s", what, now() - started, why)
+                retry = {"Retry-After": "1"} if status == 503 else None
+                raise HTTPException(status, FATES[status, writes], retry) from None
+        await asyncio.sleep(PAUSE)
 
 
 @asynccontextmanager
@@ -429,41 +432,36 @@ OPEN = {"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/
 KEYS = [key.encode() for key in re.findall(r"[^\s,]+", API_KEYS)]
 
 
-def edge(inner: ASGIApp) -> ASGIApp:
-    """Return an app with what all requests need; plain ASGI, as BaseHTTPMiddleware is slow."""
+async def edge(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve what all requests need, in ASGI itself, as BaseHTTPMiddleware is slow."""
+    if scope["type"] != "http":
+        return await inner(scope, receive, send)
+    headers = dict(scope["headers"])
+    size = declared = int(headers.get(b"content-length", 0))
 
-    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await inner(scope, receive, send)
-        headers = dict(scope["headers"])
-        size = declared = int(headers.get(b"content-length", 0))
+    async def limited() -> Message:
+        nonlocal size
+        message = await receive() if size <= MAX_BODY_BYTES else {}
+        size += 0 if declared else len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is over {MAX_BODY_BYTES} bytes.")
+        return message
 
-        async def limited() -> Message:
-            nonlocal size
-            message = await receive() if size <= MAX_BODY_BYTES else {}
-            size += 0 if declared else len(message.get("body", b""))
-            if size > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The body is over {MAX_BODY_BYTES} bytes.")
-            return message
-
-        if scope["path"] not in OPEN:
-            scheme, _, key = headers.get(b"authorization", b"").partition(b" ")  # RFC 6750
-            same = [hmac.compare_digest(key.strip(), each) for each in KEYS]
-            if KEYS and not (scheme.lower() == b"bearer" and any(same)):
-                detail = "This needs a key, sent as Authorization: Bearer KEY."
-                unauthorized = problem(401, detail, {"WWW-Authenticate": "Bearer"})
-                return await unauthorized(scope, receive, send)
-            if not scope["path"].endswith("/"):
-                scope["path"] += "/"
-        if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # the server itself leaves the body out
-        try:
-            await inner(scope, limited, send)
-        except Exception:
-            log.exception("500 for %s %r", scope["method"], scope["path"])
-            await problem(500, "The service has a bug; its log tells.")(scope, receive, send)
-
-    return outer
+    if scope["path"] not in OPEN:
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")  # RFC 6750
+        same = [hmac.compare_digest(key.strip(), each) for each in KEYS]
+        if KEYS and not (scheme.lower() == b"bearer" and any(same)):
+            detail = "This needs a key, sent as Authorization: Bearer KEY."
+            return await problem(401, detail, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+        if not scope["path"].endswith("/"):
+            scope["path"] += "/"
+    if scope["method"] == "HEAD":
+        scope = {**scope, "method": "GET"}  # the server itself leaves the body out
+    try:
+        await inner(scope, limited, send)
+    except Exception:
+        log.exception("500 for %s %r", scope["method"], scope["path"])
+        await problem(500, "The service has a bug; its log tells.")(scope, receive, send)
 
 
 ERROR_TYPES = (HTTPException, RequestValidationError, ValidationError)
@@ -477,7 +475,7 @@ app = Notes(
     generate_unique_id_function=lambda route: route.name,
     exception_handlers=dict.fromkeys(ERROR_TYPES, refuse),
 )
-app.add_middleware(edge)
+app.add_middleware(lambda inner: partial(edge, inner))
 app.add_middleware(
     CORSMiddleware,
     allow_origins=re.findall(r"[^\s,]+", CORS_ORIGINS),
@@ -496,10 +494,8 @@ def as_note(row: Sequence[Any]) -> dict[str, Any]:
     return {"id": row[0], "text": row[1], "completed": bool(row[2])}
 
 
-def answer(
-    item: Any, status: int = 200, request: Request | None = None, **headers: str
-) -> Response:
-    """Return an item, tagged by what it holds (RFC 9110, 8.8.3); 304 if If-None-Match has the tag."""
+def answer(item: Any, status: int = 200, request: Any = None, **headers: str) -> Response:
+    """Return an item, tagged by what it holds (RFC 9110, 8.8.3); 304 if it is known."""
     content = to_json(item)
     tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     headers |= {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -521,13 +517,10 @@ def link(items: list[Any], page: Any, request: Request) -> dict[str, str]:
 
 
 async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **given: Any) -> Any:
-    """Return the note that a statement finds; 404, or 412 when If-Match names another version.
-
-    The statement itself compares the note with the one whose tag was right (RFC 9110, 13.1.1).
-    """
+    """Return the note that a statement finds; 404, or 412 when If-Match names another version."""
     tags = {tag.strip() for tag in ",".join(match or "*").split(",")}
     if "*" not in tags:
-        seen = await one(READ, note_id)
+        seen = await one(READ, note_id)  # which the statement itself then compares
         given |= {"old_text": seen["text"], "old_completed": seen["completed"]}
         tags &= {answer(seen).headers["ETag"]}
     if tags and (rows := await run(statement, id=note_id, **given)):

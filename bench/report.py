@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ import matplotlib.pyplot as plt
 from bench.load import CASES, CORES
 from bench.results import Key, Results
 from bench.subjects import EXPRESS, FLOOR, ORM, SUBJECTS, THIS, TUTORIAL
+from tests.servers import postgres_binaries
 
 FOLDER = Path(__file__).parent / "results"
 DATABASES = {"postgres": "Postgres", "sqlite": "SQLite"}
@@ -57,7 +59,8 @@ def machine() -> str:
     cpu = [s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")]
     name = cpu[0].partition(": ")[2] if cpu else platform.machine()
     versions = [f"Python {platform.python_version()}", f"Node {printed('node', '--version')}"]
-    versions += [f"{package} {version(package)}" for package in PACKAGES]
+    versions += [printed(str(postgres_binaries() / "postgres"), "--version")]
+    versions += [f"{package} {version(package)}" for package in PACKAGES if find_spec(package)]
     today = datetime.now(UTC).date().isoformat()
     return f"{today}, {len(CORES)} cores of {name}; {', '.join(versions)}.\n"
 

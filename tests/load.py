@@ -1,4 +1,4 @@
-"""Clients that read and write all the time, and a record of what they were told."""
+"""Clients of a service under test: many at once, and many all the time."""
 
 import asyncio
 import itertools
@@ -7,22 +7,79 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 import httpx2
 
-from tests.servers import until
+from tests.servers import Service, until
 
 UNREACHABLE = "unreachable"  # in place of a status: there was no connection
 CUT_OFF = "cut off"  # in place of a status: the connection ended before the answer came
 
 
-class Load:
-    """Sixteen clients in a thread of their own; each write is a text that no other has."""
+class Crowd:
+    """Requests that are under way together, each on a connection of its own."""
 
-    def __init__(self, url: str, clients: int = 16) -> None:
-        """Name the service and the number of clients."""
-        self.url, self.clients = url, clients
+    def __init__(self, service: Service) -> None:
+        """Name the service."""
+        self.client = httpx2.Client(
+            base_url=service.url, timeout=30, limits=httpx2.Limits(max_connections=None)
+        )
+        self.threads = ThreadPoolExecutor(100)
+        self.sent: list[Future[httpx2.Response]] = []
+
+    def __enter__(self) -> Self:
+        """Lend the clients."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for all answers, and close the connections."""
+        self.threads.shutdown()
+        self.client.close()
+
+    def post(self, *texts: str) -> None:
+        """Send a POST for each text."""
+        for text in texts:
+            self.sent.append(self.threads.submit(self.client.post, "/notes/", json={"text": text}))
+
+    def get(self, *paths: str) -> None:
+        """Send a GET for each path."""
+        self.sent += [self.threads.submit(self.client.get, path) for path in paths]
+
+    @property
+    def done(self) -> bool:
+        """Whether all are answered."""
+        return all(future.done() for future in self.sent)
+
+    def answers(self) -> list[httpx2.Response]:
+        """Wait for all answers, and return them in the order of their requests."""
+        sent, self.sent = self.sent, []
+        return [future.result() for future in sent]
+
+
+def statuses(answers: list[httpx2.Response]) -> dict[int, int]:
+    """Return how often each status was the answer."""
+    return dict(Counter(answer.status_code for answer in answers))
+
+
+def refused(answers: list[httpx2.Response]) -> bool:
+    """Tell whether all answers are 503 and say when to come again."""
+    seen = {(answer.status_code, answer.headers.get("Retry-After")) for answer in answers}
+    return seen == {(503, "1")}
+
+
+def slowest(answers: list[httpx2.Response]) -> float:
+    """Return how many seconds the slowest answer took."""
+    return max(answer.elapsed.total_seconds() for answer in answers)
+
+
+class Load:
+    """Sixteen clients that write and read all the time; each text that they write is unique."""
+
+    def __init__(self, service: Service) -> None:
+        """Name the service."""
+        self.url = service.url
         self.name = uuid.uuid4().hex
         self.written: dict[str, str] = {}  # each text, and what was the answer to it
         self.reads: Counter[str] = Counter()
@@ -40,7 +97,12 @@ class Load:
         self.stopping.set()
         self.thread.join()
 
-    def proceed(self, writes: int = 100) -> None:
+    def __str__(self) -> str:
+        """Return the counts in one line."""
+        counts = f"writes {dict(self.writes)}, reads {dict(self.reads)}"
+        return f"{counts}, slowest {self.slowest:.2f} s"
+
+    def proceed(self, writes: int) -> None:
         """Wait until so many more writes are acknowledged."""
         goal = self.writes["201"] + writes
         until(lambda: self.writes["201"] >= goal, 60, f"{writes} acknowledged writes")
@@ -51,14 +113,9 @@ class Load:
         return Counter(list(self.written.values()))
 
     @property
-    def failures(self) -> int:
-        """How many requests the service answered with a failure of the database."""
-        return sum((self.writes + self.reads)[status] for status in ("503", "504"))
-
-    def __str__(self) -> str:
-        """Return the counts in one line."""
-        counts = f"writes {dict(self.writes)}, reads {dict(self.reads)}"
-        return f"{counts}, slowest {self.slowest:.2f} s"
+    def answers(self) -> Counter[str]:
+        """How often each answer was given."""
+        return self.writes + self.reads
 
     def told(self, answer: str) -> set[str]:
         """Return the texts whose writes got an answer."""
@@ -76,7 +133,7 @@ class Load:
 
     async def _run(self) -> None:
         async with httpx2.AsyncClient(base_url=self.url, timeout=30) as client:
-            await asyncio.gather(*(self._client(client, n) for n in range(self.clients)))
+            await asyncio.gather(*(self._client(client, number) for number in range(16)))
 
     async def _client(self, client: httpx2.AsyncClient, number: int) -> None:
         for count in itertools.count():
