@@ -400,8 +400,9 @@ MEMBERS |= {"status": {"type": "integer"}}
 ERRORS = {"errors": {"type": "object", "additionalProperties": STRING}}
 PROBLEM = {"type": "object", "required": [*MEMBERS], "properties": MEMBERS | ERRORS}
 CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-HEADERS = {"304": "ETag Cache-Control", "401": "WWW-Authenticate", "503": "Retry-After"}
-HEADERS |= {"200": HEADERS["304"], "201": HEADERS["304"] + " Location"}
+TAGGED = "ETag Cache-Control"
+HEADERS = {"200": TAGGED, "304": TAGGED, "201": TAGGED + " Location"}
+HEADERS |= {"401": "WWW-Authenticate", "503": "Retry-After"}
 
 
 class Notes(FastAPI):
@@ -410,12 +411,14 @@ class Notes(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document; a status that a docstring names is one of its answers."""
         components = (document := super().openapi())["components"]
-        components["schemas"]["Problem"] = PROBLEM
+        schemas = {k: v for k, v in components["schemas"].items() if "ValidationError" not in k}
+        components["schemas"] = schemas | {"Problem": PROBLEM}
         if KEYS:
             components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
-            common = "422 500 503 504" + " 401" * bool(KEYS) if path.endswith("/") else "500"
-            for operation in operations.values():
+            stored, listed = path.endswith("/"), " Link X-Total-Count" * ("{" not in path)
+            common = "500" + " 422 503 504" * stored + " 401" * (stored and bool(KEYS))
+            for method, operation in operations.items():
                 codes = re.findall(r"\b[345]\d\d\b", operation["description"] + common)
                 operation["security"] = [{"key": []}] if "401" in codes else []
                 answers = operation["responses"]
@@ -423,8 +426,9 @@ class Notes(FastAPI):
                     answers[code] = {"description": HTTPStatus(int(code)).phrase}
                     answers[code] |= {"content": CONTENT} if code != "304" else {}
                 for code in HEADERS.keys() & answers.keys():
-                    names = HEADERS[code].split() if path.endswith("/") or code > "4" else []
-                    answers[code]["headers"] = {name: {"schema": STRING} for name in names}
+                    names = HEADERS[code] * (stored or code > "4")
+                    names += listed * (method == "get" and stored and code < "4")
+                    answers[code]["headers"] = {name: {"schema": STRING} for name in names.split()}
         return document
 
 
@@ -470,6 +474,7 @@ app = Notes(
     version="1.0.0",
     description=__doc__,
     license_info={"name": "MIT", "identifier": "MIT"},
+    servers=[{"url": "/"}],
     lifespan=lifespan,
     redirect_slashes=False,
     generate_unique_id_function=lambda route: route.name,
@@ -591,7 +596,16 @@ async def update_note(note_id: Id, note: NoteUpdate, if_match: IfMatch) -> Respo
     return answer(await one(UPDATE, note_id, if_match, **note))
 
 
-@app.patch("/notes/{note_id}/", response_model=Note)
+MERGE_PATCH = {
+    "application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}
+}
+
+
+@app.patch(
+    "/notes/{note_id}/",
+    response_model=Note,
+    openapi_extra={"requestBody": {"content": MERGE_PATCH}},
+)
 async def patch_note(note_id: Id, note: NotePatch, if_match: IfMatch) -> Response:
     """Change a part of a note (RFC 7396); 404, 412 as for PUT, 400, 413 or 415."""
     return answer(await one(UPDATE, note_id, if_match, **note))

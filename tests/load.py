@@ -17,6 +17,8 @@ from tests.servers import Service, until
 UNREACHABLE = "unreachable"  # in place of a status: there was no connection
 CUT_OFF = "cut off"  # in place of a status: the connection ended before the answer came
 
+Answers = list[httpx2.Response]
+
 
 class Crowd:
     """Requests that are under way together, each on a connection of its own."""
@@ -52,24 +54,24 @@ class Crowd:
         """Whether all are answered."""
         return all(future.done() for future in self.sent)
 
-    def answers(self) -> list[httpx2.Response]:
+    def answers(self) -> Answers:
         """Wait for all answers, and return them in the order of their requests."""
         sent, self.sent = self.sent, []
         return [future.result() for future in sent]
 
 
-def statuses(answers: list[httpx2.Response]) -> dict[int, int]:
+def statuses(answers: Answers) -> dict[int, int]:
     """Return how often each status was the answer."""
     return dict(Counter(answer.status_code for answer in answers))
 
 
-def refused(answers: list[httpx2.Response]) -> bool:
+def refused(answers: Answers) -> bool:
     """Tell whether all answers are 503 and say when to come again."""
     seen = {(answer.status_code, answer.headers.get("Retry-After")) for answer in answers}
     return seen == {(503, "1")}
 
 
-def slowest(answers: list[httpx2.Response]) -> float:
+def slowest(answers: Answers) -> float:
     """Return how many seconds the slowest answer took."""
     return max(answer.elapsed.total_seconds() for answer in answers)
 

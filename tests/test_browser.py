@@ -612,7 +612,7 @@ def test_every_control_has_a_name(everything: Page) -> None:
 
 
 def test_the_page_fits(page: Page, api: Api) -> None:
-    """Nothing is wider than the window, however long the words are and narrow the window is."""
+    """Nothing is wider than the window or cut off, however long a word and narrow the window."""
     word = "x" * 300
     api.add(word, f"{word}edited", f"{word}deleted")
     page.reload()
@@ -622,6 +622,8 @@ def test_the_page_fits(page: Page, api: Api) -> None:
     for width in (320, 390, 1200):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.scrollingElement.scrollWidth") == width
+        cut = "all => all.filter((text) => text.scrollWidth > text.clientWidth).length"
+        assert texts(page).locator("span").evaluate_all(cut) == 0
 
 
 def test_the_page_is_one_file(page: Page, service: Service, origin: str) -> None:

@@ -127,7 +127,7 @@ def test_value_without_sense_ends_the_start(
 @pytest.mark.parametrize(
     ("name", "value", "form"),
     [
-        ("DATABASE_URL", "mysql://127.0.0.1/notes", "sqlite:///FILE or postgresql://USER:PASSWORD"),
+        ("DATABASE_URL", "mysql://127.0.0.1/notes", "postgresql://USER:PASSWORD@HOST"),
         ("POOL_SIZE", "0", "greater than or equal to 1"),
         ("POOL_TIMEOUT", "soon", "a valid number"),
         ("PORT", "70000", "less than or equal to 65535"),

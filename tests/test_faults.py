@@ -12,12 +12,11 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
 
-from tests.load import CUT_OFF, UNREACHABLE, Crowd, Load, refused, slowest, statuses
+from tests.load import CUT_OFF, UNREACHABLE, Answers, Crowd, Load, refused, slowest, statuses
 from tests.proxy import Proxy
 from tests.servers import NO_SKIPS, Postgres, Service, needs, own_postgres, until
 
@@ -134,6 +133,11 @@ def processes(service: Service) -> list[psutil.Process]:
     return [psutil.Process(service.process.pid), *workers(service)]
 
 
+def held_by(worker: psutil.Process, service: Service) -> list[Any]:
+    """Return the connections of clients that a worker holds."""
+    return [c for c in worker.net_connections() if c.raddr and c.laddr.port == service.port]
+
+
 def query(server: Postgres, sql: str, database: str = "postgres") -> list[Any]:
     """Return the first column of what a statement returns on Postgres."""
     with psycopg.connect(server.url(database), autocommit=True) as session:
@@ -218,8 +222,8 @@ def test_killed_worker_fails_only_its_own_requests(
     log = Log(service)
     with Load(service) as load:
         load.proceed(WRITES)
-        victim = workers(service)[0]
-        held = [c for c in victim.net_connections() if c.laddr.port == service.port and c.raddr]
+        victim = max(workers(service), key=lambda worker: len(held_by(worker, service)))
+        held = held_by(victim, service)
         victim.kill()
         load.proceed(WRITES)
         until(lambda: log.started == 1)
@@ -446,7 +450,7 @@ def test_stalled_network_is_answered_within_eight_seconds(
         check_slots(server, service, "stalled")
         log = Log(service)
         written = [f"stalled {number}" for number in range(8)]
-        lively: list[httpx2.Response] = []
+        lively: Answers = []
 
         def done() -> bool:
             probe.get("/livez")

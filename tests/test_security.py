@@ -603,7 +603,7 @@ def test_server_header_says_no_version(service: Service, http: httpx2.Client) ->
 @pytest.mark.parametrize(
     ("target", "header"),
     [
-        ("/%0d%0aINFO: forged", ""),
+        ("/%0d%0aINFO:forged", ""),
         ("/%1b[31mforged%1b[0m", ""),
         ("/?%0d%0aforged", ""),
         ("/%E2%80%A8forged%C2%85", ""),
@@ -612,13 +612,14 @@ def test_server_header_says_no_version(service: Service, http: httpx2.Client) ->
         ("/\x1b[31mforged", ""),
         ("/", "X-Forwarded-For: \x1b[31mforged"),
         ("/", "X-Forwarded-For: 10.0.0.1\rforged"),
+        ("/", "X-Forwarded-For: 10.0.0.1\x85forged\x9b31m"),
     ],
 )
 def test_log_lines_are_not_forged(service: Service, target: str, header: str) -> None:
     """A request is one line of the log, of printable ASCII alone."""
     before = len(service.log.read_bytes())
-    request = f"GET {target.replace(' ', '+')} HTTP/1.1\r\nHost: notes\r\n{header}\r\n\r\n"
-    raw(service, request.replace("\r\n\r\n\r\n", "\r\n\r\n").encode())
+    lines = [f"GET {target} HTTP/1.1", "Host: notes", *filter(None, [header]), "", ""]
+    raw(service, "\r\n".join(lines).encode("latin-1"))
     written = until(lambda: service.log.read_bytes()[before:])
     assert re.fullmatch(rb"[ -~]+\n", written)
 
