@@ -55,10 +55,16 @@ def setting(name: str, default: Any, kind: Any = str, reason: str = "", **bounds
         stop(name, reason or error.errors()[0]["msg"])
 
 
-# The tutorial's variables and their defaults, which together make a URL.
-names = "host_server db_server_port database_name db_username db_password ssl_mode".split()
-defaults = ("", "5432", "fastapi", "postgres", "secret", "prefer")
-parts = [quote(setting(name, default), "") for name, default in zip(names, defaults, strict=True)]
+SSL_MODES = "disable|allow|prefer|require|verify-ca|verify-full"
+ROLES = "any|primary|standby|read-write|read-only|prefer-standby"
+parts = [  # of the URL that the tutorial's variables make
+    setting("host_server", "", pattern=r"^([\w-]+(\.[\w-]+)*)?$", reason="must be a host alone"),
+    setting("db_server_port", 5432, int, ge=0, le=65_535),
+    quote(setting("database_name", "fastapi"), ""),
+    quote(setting("db_username", "postgres"), ""),
+    quote(setting("db_password", "secret"), ""),
+    setting("ssl_mode", "prefer", pattern=f"^({SSL_MODES})$"),
+]
 tutorial = "postgresql://{3}:{4}@{0}:{1}/{2}?sslmode={5}".format(*parts)
 HOST_PORT = r"(\[[\w:.%]+\]|[\w%-]+(\.[\w%-]+)*)?(:[0-6]?\d{1,4})?"
 DATABASE_URL: str = setting(
@@ -203,7 +209,6 @@ KNOWN = re.compile(  # asyncpg hands the rest to the server, which then refuses 
     r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+|"
     "target_session_attrs|application_name|options|search_path|statement_cache_size"
 )
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
 asyncpg_own = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 FAILURES = (OSError, sqlite3.DatabaseError, asyncpg.PostgresError, *asyncpg_own)
@@ -247,8 +252,9 @@ else:
     for name in [name for name in options if not KNOWN.fullmatch(name)]:
         log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
         del options[name]
-    if options.get("sslmode", "prefer") not in SSL_MODES:
-        stop("DATABASE_URL", f"its sslmode must be one of {', '.join(SSL_MODES)}")
+    for name, choices in (("sslmode", SSL_MODES), ("target_session_attrs", ROLES)):
+        if name in options and options[name] not in choices.split("|"):
+            stop("DATABASE_URL", f"its {name} must be one of {choices}")
     cache = options.pop("statement_cache_size", "")
     database = Database(
         "postgresql://",  # asyncpg reads the URL: databases loses sslmode, refuses several hosts
