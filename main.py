@@ -248,7 +248,9 @@ if SQLITE:
         stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
     database = Database(address, timeout=0)  # run() waits for locks, so that nobody else has to
 else:
-    options = dict(parse_qsl(query.replace("ssl=", "sslmode=")))  # SQLAlchemy's spelling
+    options = dict(parse_qsl(query))
+    if "ssl" in options:  # SQLAlchemy's spelling
+        options["sslmode"] = options.pop("ssl")
     for name in [name for name in options if not KNOWN.fullmatch(name)]:
         log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
         del options[name]
@@ -625,4 +627,5 @@ async def delete_note(note_id: Id, if_match: IfMatch) -> Response:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host=HOST, port=PORT)
+    # No proxy stands before it, and nobody kills it when a client never ends its request.
+    uvicorn.run(app, host=HOST, port=PORT, proxy_headers=False, timeout_graceful_shutdown=5)

@@ -173,7 +173,7 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
     assert status != 0
     assert f"\n{name}: " in log
     assert "Traceback" not in log
-    assert log.count("Booting worker") == 2
+    assert log.count("Booting worker") <= 2
 
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -45,15 +46,15 @@ def test_every_call_passes_behind_pgbouncer(
     """In transaction mode every call is right under load; the log tells who did not set it up."""
     needs("pgbouncer")
     postgres.create_database("pooled")
-    clients = [f"client {number}." for number in range(8)]
+    names = [f"client {number}." for number in range(16)]
     with pgbouncer(postgres, connections=3) as port:
         url = f"postgresql://postgres@127.0.0.1:{port}/pooled{parameter}"
         with (
             Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
             httpx2.Client(base_url=service.url, timeout=10) as client,
-            ThreadPoolExecutor(len(clients)) as threads,
+            ThreadPoolExecutor(8) as threads,
         ):
-            calls = threads.map(lambda text: make_every_call(client, text), clients * 2)
+            calls = threads.map(lambda text: make_every_call(client, text), names)
             print(f"{sum(calls)} calls")
             sessions = postgres.sql(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = 'pooled'", "template1"
@@ -170,26 +171,22 @@ def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> 
     needs("haproxy")
     url = postgres.create_database("rolling")
     ports = [free_port() for _ in range(4)]
+    with ExitStack() as stack:
 
-    def instance(port: int) -> Service:
-        return Service.gunicorn(tmp_path, DATABASE_URL=url, PORT=str(port), WEB_CONCURRENCY="1")
+        def start(port: int) -> Service:
+            variables = {"DATABASE_URL": url, "PORT": str(port), "WEB_CONCURRENCY": "1"}
+            return stack.enter_context(Service.gunicorn(tmp_path, **variables))
 
-    with Balancer(tmp_path, *ports) as balancer:
-        instances = [instance(port) for port in ports[:2]]
-        try:
-            for port in ports[:2]:
-                balancer.await_instance(port)
-            with Load(balancer) as load:
-                for old, port in zip(instances.copy(), ports[2:], strict=True):
-                    load.proceed(100)
-                    instances.append(instance(port).wait("/readyz"))
-                    balancer.await_instance(port)
-                    balancer.drain(old.port)
-                    assert old.stop() == 0
+        running = [start(port) for port in ports[:2]]
+        balancer = stack.enter_context(Balancer(tmp_path, *ports))
+        with Load(balancer) as load:
+            for port, old in zip(ports[2:], running, strict=True):
                 load.proceed(100)
-        finally:
-            for each in instances:
-                each.stop()
+                start(port).wait("/readyz")
+                balancer.await_instance(port)
+                balancer.drain(old.port)
+                assert old.stop() == 0
+            load.proceed(100)
     print(load)
     assert not load.untrue(texts(postgres, "rolling"))
     assert load.writes.keys() == {"201"}
@@ -248,11 +245,10 @@ def test_procfile_serves_as_on_heroku(slug: Path, postgres: Postgres, tmp_path: 
         httpx2.Client(base_url=service.url) as idle,
     ):
         assert idle.get("/readyz").json() == {"status": "ok"}
-        processes = [service.process.pid, *psutil.Process(service.process.pid).children()]
         with Load(service) as load:
             load.proceed(100)
-            gunicorn = psutil.Process(service.process.pid)
-            processes = [gunicorn, *gunicorn.children(recursive=True)]
+            master = psutil.Process(service.process.pid)
+            processes = [master, *master.children(recursive=True)]
             for process in processes:
                 process.send_signal(signal.SIGTERM)
             assert service.process.wait(20) == 0
