@@ -16,11 +16,11 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The example page on a port of its own, beside the service.
+# The example page on a port of its own, beside the service on the one that the page expects.
 demo: $(VENV)/run
 	@echo "The page: http://127.0.0.1:8080/"
 	@$(BIN)/python -m http.server 8080 --bind 127.0.0.1 --directory examples >/dev/null 2>&1 & \
-	trap "kill $$!" EXIT; $(BIN)/python main.py
+	trap "kill $$!" EXIT; trap exit INT TERM; HOST=127.0.0.1 PORT=8000 $(BIN)/python main.py
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench.bench
@@ -28,12 +28,14 @@ bench: $(VENV)/dev
 scale: $(VENV)/dev
 	$(BIN)/python -m bench.scale
 
-# Slower than `make test`: the faults for longer, and many more random requests.
+# Slower than `make test`: the faults ten times over and under more load, and many more random requests.
 soak: $(VENV)/dev
-	SOAK=10 $(BIN)/python -m pytest tests/test_faults.py -s
+	for round in 1 2 3 4 5 6 7 8 9 10; do \
+		SOAK=10 $(BIN)/python -m pytest -v tests/test_faults.py || exit 1; \
+	done
 
 fuzz: $(VENV)/dev
-	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest tests/test_fuzz.py -s
+	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/test_fuzz.py
 
 # Suspicious code, and known vulnerabilities: that asks a service on the internet, and fails where it cannot be reached.
 audit: $(VENV)/dev

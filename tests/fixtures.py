@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -19,9 +20,8 @@ ORIGIN = "https://app.example"
 GROCERIES = {"text": "Get Groceries from the store", "completed": False}
 
 
-@contextmanager
-def deployed(**variables: str) -> Iterator[TestClient]:
-    """Lend a client, from another origin, of a main.py that is loaded with these variables."""
+def loaded(**variables: str) -> FastAPI:
+    """Return the app of a main.py that is loaded with these variables."""
     spec = importlib.util.spec_from_file_location("deployed", ROOT / "main.py")
     assert spec
     assert spec.loader
@@ -30,8 +30,15 @@ def deployed(**variables: str) -> Iterator[TestClient]:
         for name in MAIN_VARIABLES:
             patch.setenv(name, variables.get(name, ""))  # empty hides what an .env file sets
         spec.loader.exec_module(module)
+    app: FastAPI = module.app
+    return app
+
+
+@contextmanager
+def deployed(**variables: str) -> Iterator[TestClient]:
+    """Lend a client, from another origin, of the service with these variables."""
     with TestClient(
-        module.app,
+        loaded(**variables),
         headers={"Origin": ORIGIN},
         follow_redirects=False,
         raise_server_exceptions=False,

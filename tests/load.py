@@ -107,7 +107,7 @@ class Load:
     def proceed(self, writes: int) -> None:
         """Wait until so many more writes are acknowledged."""
         goal = self.writes["201"] + writes
-        until(lambda: self.writes["201"] >= goal, 60, f"{writes} acknowledged writes")
+        until(lambda: self.writes["201"] >= goal, 120, f"{writes} acknowledged writes")
 
     @property
     def writes(self) -> Counter[str]:

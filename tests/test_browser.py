@@ -611,6 +611,21 @@ def test_every_control_has_a_name(everything: Page) -> None:
         expect(each).to_have_accessible_name(re.compile(r"\w"))
 
 
+def test_focus_is_visible(page: Page, api: Api) -> None:
+    """Whatever has the focus of the keyboard has an outline, a radio button by its label."""
+    api.add("fix tap")
+    show(page, "fix tap")
+    outline = """() => {
+        const focused = document.activeElement;
+        const shown = focused.type === "radio" ? focused.parentElement : focused;
+        return [focused.tagName, getComputedStyle(shown).outlineStyle];
+    }"""
+    tags = "BUTTON INPUT BUTTON INPUT INPUT INPUT BUTTON BUTTON".split()
+    for tag in tags:  # connection, text, add, filter, search, tick, edit, delete
+        page.keyboard.press("Tab")
+        assert page.evaluate(outline) == [tag, "solid"]
+
+
 def test_the_page_fits(page: Page, api: Api) -> None:
     """Nothing is wider than the window or cut off, however long a word and narrow the window."""
     word = "x" * 300

@@ -54,7 +54,7 @@ def hasty_service(
     server: Postgres, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service behind the proxy and with short timeouts, which has to outlive all faults."""
-    settings = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "2", "DATABASE_URL": url(proxy.port)}
+    settings = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "3", "DATABASE_URL": url(proxy.port)}
     with Service.gunicorn(tmp_path_factory.mktemp("hasty"), **settings) as service:
         yield complete(service)
 
@@ -119,7 +119,7 @@ def url(port: int, database: str = "postgres") -> str:
 
 def complete(service: Service, workers: int = 2) -> Service:
     """Wait until all workers serve."""
-    until(lambda: Log(service, whole=True).started == workers)
+    until(lambda: Log(service, whole=True).started == workers, 60, "the start of all workers")
     return service
 
 
@@ -398,10 +398,9 @@ def test_locked_table_is_given_up(server: Postgres, hasty_service: Service, repo
         assert not waiting(server)
     report(f"{statuses(answers)} after {slowest(answers):.2f} s")
     assert statuses(answers) == {504: 4}
-    assert 2 <= slowest(answers) < 4  # DB_TIMEOUT, and room
-    assert ["may have been applied" in a.json()["detail"] for a in answers] == [True] * 2 + [
-        False
-    ] * 2
+    assert 3 <= slowest(answers) < 5  # DB_TIMEOUT, and room
+    maybe = ["may have been applied" in answer.json()["detail"] for answer in answers]
+    assert maybe == [True, True, False, False]
     assert "locked out" not in texts(server)
     assert pids <= sessions(server, "state = 'idle'")
     assert len(log.failures) == 4
@@ -428,7 +427,7 @@ def test_slow_statement_is_given_up(
     server.sql("DROP FUNCTION sleep CASCADE")
     report(f"{slow.status_code} after {slowest([slow]):.2f} s")
     assert (slow.status_code, quick.status_code) == (504, 201)
-    assert 2 <= slowest([slow]) < 4  # DB_TIMEOUT, and room
+    assert 3 <= slowest([slow]) < 5  # DB_TIMEOUT, and room
     assert not sessions(server, "wait_event = 'PgSleep'")
     assert "slow" not in texts(server)
     assert len(log.failures) == 1
@@ -568,7 +567,7 @@ def test_server_that_is_read_only_is_left_for_a_writable_one(
 def test_clients_that_leave_cost_nothing(
     server: Postgres, service: Service, report: Report
 ) -> None:
-    """Two hundred clients that leave in the middle of a request cost no slot and no log line."""
+    """Two hundred clients that leave in the middle of a request cost no slot and cause no error."""
     log = Log(service)
     body = b'{"text": "left behind"}'
     head = "POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Type: application/json\r\n"

@@ -15,7 +15,7 @@ from tests.servers import ROOT, Service
 
 KEY = "the-key-of-these-tests"
 LARGEST_ID = 2**63 - 1
-EXAMPLES = 5  # of Schemathesis for an operation, beside those of its coverage phase
+EXAMPLES = 10  # of Schemathesis for an operation, beside those of its coverage phase
 
 OPERATIONS = {
     "livez": ("get", "/livez"),
@@ -87,7 +87,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def guarded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document of a service with keys, as a file."""
-    return document(tmp_path_factory.mktemp("guarded"), API_KEYS=KEY)
+    return document(tmp_path_factory.mktemp("guarded"), KEY)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service with a key, on each of the two databases."""
-    with served(request, tmp_path_factory, API_KEYS=KEY) as service:
+    with served(request, tmp_path_factory, KEY) as service:
         yield service
 
 

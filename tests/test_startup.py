@@ -3,14 +3,17 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from tests.fixtures import GROCERIES, ORIGIN, added, deployed, everything, problem, reached
+from tests.fixtures import GROCERIES, ORIGIN, added, deployed, everything, loaded, problem, reached
 from tests.servers import ROOT, Postgres, Service, free_port, own_postgres, until
 
 # The table
@@ -21,10 +24,24 @@ TUTORIAL = (
 )
 
 
-def test_eight_workers_make_one_table(tmp_path: Path, empty_database: str) -> None:
-    """Eight workers that start at once on an empty database all come up and serve."""
-    variables = {"DATABASE_URL": empty_database, "WEB_CONCURRENCY": "8"}
-    # Loaded before the fork, they begin together; importing opens nothing that they would share.
+def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
+    """Eight services that open the same empty database in one moment all come up and serve."""
+    apps = [loaded(DATABASE_URL=empty_database) for _ in range(8)]
+    together = Barrier(8)
+
+    def start(app: FastAPI) -> int:
+        together.wait()
+        with TestClient(app) as client:
+            return client.post("/notes/", json=GROCERIES).status_code
+
+    with ThreadPoolExecutor(8) as starters:
+        assert list(starters.map(start, apps)) == [201] * 8
+
+
+def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
+    """Eight workers of one master come up on an empty Postgres, and stop without a complaint."""
+    variables = {"DATABASE_URL": postgres.create_database("eight"), "WEB_CONCURRENCY": "8"}
+    # Loaded before the fork, which is quick; importing opens nothing that they would share.
     with Service.gunicorn(tmp_path, "--preload", **variables) as service:
 
         def started() -> bool:
@@ -34,7 +51,22 @@ def test_eight_workers_make_one_table(tmp_path: Path, empty_database: str) -> No
         assert httpx2.post(f"{service.url}/notes/", json=GROCERIES).status_code == 201
         log = service.log.read_text()
         assert service.stop() == 0
-    assert not [word for word in ("Traceback", "ERROR", "away") if word in log]
+    assert not [word for word in ("Traceback", "ERROR", "503") if word in log]
+
+
+@pytest.mark.parametrize("sort", ["text", "-text"])
+def test_the_order_is_that_of_code_points(postgres: Postgres, sort: str) -> None:
+    """Texts are ordered by code point, also where Postgres would follow a language."""
+    url = postgres.create_database("collated")
+    with reached(url) as sql:
+        # A Postgres that was built without ICU has no language to follow.
+        icu = sql("SELECT 1 FROM pg_collation WHERE collname = 'en-x-icu'").fetchone()
+        collation = "en-x-icu" if icu else "C"
+        sql(f'CREATE TABLE notes (id SERIAL, text VARCHAR COLLATE "{collation}", completed BOOL)')
+    with deployed(DATABASE_URL=url) as client:
+        made = [added(client, text=text)["text"] for text in ("A", "B", "_", "a", "b", "\u00e4")]
+        notes = client.get("/notes/", params={"sort": sort}).json()
+    assert [note["text"] for note in notes] == (made if sort == "text" else made[::-1])
 
 
 @pytest.fixture

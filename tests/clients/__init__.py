@@ -38,17 +38,17 @@ def program(name: str) -> Path:
     return PACKAGES / ".bin" / name
 
 
-def document(folder: Path, **variables: str) -> Path:
-    """Return a file with the OpenAPI document of a service that has these variables."""
+def document(folder: Path, keys: str = "") -> Path:
+    """Return a file with the OpenAPI document of a service that has these keys."""
     script = "import json, main; print(json.dumps(main.app.openapi(), indent=1))"
     file = folder / "openapi.json"
-    file.write_text(run(ROOT, sys.executable, "-c", script, **variables))
+    file.write_text(run(ROOT, sys.executable, "-c", script, API_KEYS=keys))
     return file
 
 
 @contextmanager
 def served(
-    request: pytest.FixtureRequest, paths: pytest.TempPathFactory, **variables: str
+    request: pytest.FixtureRequest, paths: pytest.TempPathFactory, keys: str = ""
 ) -> Iterator[Service]:
     """Lend the service on an empty database of the kind that a fixture's parameter names."""
     folder = paths.mktemp("served")
@@ -56,5 +56,5 @@ def served(
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         database = server.create_database(folder.name)
-    with Service.python(folder, DATABASE_URL=database, **variables) as service:
+    with Service.python(folder, DATABASE_URL=database, API_KEYS=keys) as service:
         yield service
