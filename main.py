@@ -189,7 +189,7 @@ def list_statements(sort: str, given: frozenset[str], ids: int) -> tuple[Stateme
     if "completed" in given:
         wanted = wanted.where(COMPLETED == completed)
     if "q" in given:
-        wanted = wanted.where(TEXT.icontains(parameter("q", type_=sa.String), escape="/"))
+        wanted = wanted.where(notes.c.text.icontains(parameter("q", type_=sa.String), escape="/"))
     if ids:
         wanted = wanted.where(notes.c.id.in_([parameter(f"id{n}") for n in range(ids)]))
     total = sa.select(sa.func.count()).select_from(wanted.subquery())
@@ -216,6 +216,9 @@ FAILURES = (OSError, sqlite3.DatabaseError, asyncpg.PostgresError, *asyncpg_own)
 BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
 BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
 LOST = ("08", "57")
+LOCK = "SELECT pg_advisory_xact_lock(730314)"
+TRIGRAMS = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes USING gin (text gin_trgm_ops)"""
 AWAY = "The database is not available; nothing was changed, so try again."
 LATE = "The database did not answer in time"
 FATES = {(503, False): AWAY, (503, True): AWAY, (504, False): f"{LATE}."}
@@ -285,9 +288,12 @@ async def send(raw: Any, sql: str, values: list[Any]) -> Any:
     try:
         return await raw.fetch(sql, *values, timeout=DB_TIMEOUT)
     except asyncpg.UndefinedTableError:
-        # One transaction under a lock: IF NOT EXISTS alone fails when two workers race.
-        script = ";".join(["SELECT pg_advisory_xact_lock(730314)", *definitions()])
-        await raw.execute(script, timeout=DB_TIMEOUT)
+        # Each script is a transaction; IF NOT EXISTS alone fails when two workers race.
+        await raw.execute(";".join([LOCK, *definitions()]), timeout=DB_TIMEOUT)
+        try:
+            await raw.execute(f"{LOCK};{TRIGRAMS}", timeout=DB_TIMEOUT)
+        except asyncpg.PostgresError as error:
+            log.warning("A search scans all notes, as there is no index for it: %s", error)
         return await raw.fetch(sql, *values, timeout=DB_TIMEOUT)
     except asyncpg.ReadOnlySQLTransactionError:
         raw.terminate()  # of a demoted primary: who connects again finds the new one
@@ -339,14 +345,18 @@ async def run(statement: Statement, **given: Any) -> Any:
         await asyncio.sleep(PAUSE)
 
 
+def lower(text: str | None) -> str:
+    """Return a text in lower case as Postgres has it, for SQLite, whose own knows ASCII only."""
+    return (text or "").replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
+
+
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Open the database and make the tables; start without them while Postgres is away."""
     global shared
     await database.connect()
     async with database.connection() if SQLITE else nullcontext() as shared:
-        if shared:  # whose own lower() knows ASCII only
-            lower = lambda text: text.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()  # noqa: E731
+        if shared:
             await shared.raw_connection.create_function("lower", 1, lower, deterministic=True)
             for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *definitions()):
                 await run((sql, ()))

@@ -9,11 +9,12 @@ bench/results/load.md, and those of the summary to load.png.
 How to read the table. Each server is one worker process that has a core for itself; wrk and
 Postgres have the others. All servers of a database run at once, with 1,000 notes each in a database
 of their own, and the rounds go over them in turn, so that a noisy minute hits all of them. Each
-figure is the median of the rounds.
+figure is the median of the rounds. The first of them also warms up (Node compiles while it runs), so
+there have to be three at least.
 
-- CPU is what the worker takes per request, in user and in system mode, in microseconds. It hardly
-  depends on what else the machine does, so it is the figure to compare; the CPU of Postgres is not
-  in it, but SQLite's is, as SQLite runs in the worker.
+- CPU is what the worker takes per request, in user and in system mode, in microseconds. It is the
+  figure to compare, within one run: a busy machine can double it, for all alike. The CPU of
+  Postgres is not in it, but SQLite's is, as SQLite runs in the worker.
 - "of the tutorial's" is this CPU divided by that of the tutorial's way for the same case.
 - requests/s, p50 and p99 (of the time to an answer) depend on the machine, on Postgres and on the
   disk as well. With more connections than the server can serve at once, p50 is little more than the
@@ -27,6 +28,7 @@ service and the tutorial's way are measured, and only reading one note and creat
 
 import argparse
 import shutil
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -155,4 +157,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     main()

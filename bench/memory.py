@@ -22,7 +22,7 @@ def megabytes(pid: int, field: str) -> float:
     return int(found[1]) / 1024
 
 
-def upload(port: int, header: str, piece: bytes) -> int:
+def upload(port: int, header: str, piece: bytes) -> str:
     """Send 100 MB until the server answers, and return the status."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(f"{HEAD}{header}\r\n\r\n".encode())
@@ -31,7 +31,8 @@ def upload(port: int, header: str, piece: bytes) -> int:
                 if select.select([client], [], [], 0)[0]:
                     break
                 client.sendall(piece)
-        return int(client.recv(65_536).split()[1])
+            return client.recv(65_536).split()[1].decode()
+        return "connection reset"
 
 
 def peak(service: Service, header: str, piece: bytes) -> str:

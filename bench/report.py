@@ -150,7 +150,7 @@ def plot(results: Results, path: Path) -> None:
                     bar = axes.barh(subject.title, cpu or 0, color=colour)
                     axes.bar_label(bar, [shown(cpu)])
             axes.set_title(f"{DATABASES[database]}: {case.title}")
-            axes.margins(x=0.2)
+            axes.margins(x=0.35)
     figure.supxlabel(f"CPU microseconds per request of the server, {LOAD} connections")
     figure.tight_layout()
     figure.savefig(path, dpi=80)

@@ -1,17 +1,19 @@
 """Measure how this service answers from a thousand, a hundred thousand and a million notes.
 
-    python -m bench.scale [--sizes 1000 100000 1000000] [--calls 9] [--databases ...]
+    python -m bench.scale [--sizes 1000 100000 1000000] [--calls 5] [--databases ...]
 
 Each figure is the median of some calls, in milliseconds, as a client sees it that sends one after
-the other over one connection. The last column says how many times as long the same call takes with
-the most notes as with the fewest. The figures go to bench/results/scale.md.
+the other over one connection; they go over the sizes in turn. The last column says how many times
+as long the same call takes with the most notes as with the fewest. The figures go to
+bench/results/scale.md.
 """
 
 import argparse
 import http.client
+import signal
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 
@@ -46,39 +48,37 @@ def get(client: http.client.HTTPConnection, path: str) -> None:
         raise RuntimeError(f"{path} answered {response.status}: {body.decode()}")
 
 
-def milliseconds(client: http.client.HTTPConnection, path: str, calls: int) -> float:
-    """Return the median time of some calls, after two that warm up."""
-    times = []
+def milliseconds(
+    clients: dict[int, http.client.HTTPConnection], path: str, calls: int
+) -> list[float]:
+    """Return the median time of some calls for each size, after two that warm up."""
+    times: dict[int, list[float]] = {size: [] for size in clients}
     for _ in range(calls + 2):
-        start = time.perf_counter()
-        get(client, path)
-        times.append(time.perf_counter() - start)
-    return 1000 * median(times[2:])
-
-
-def measure(url: str, folder: Path, size: int, calls: int) -> list[float]:
-    """Return the milliseconds of each of CALLS, with a database of that many notes."""
-    with Service.gunicorn(folder, DATABASE_URL=url, WEB_CONCURRENCY="1") as service:
-        fill(url, size)
-        with closing(http.client.HTTPConnection("127.0.0.1", service.port)) as client:
-            paths = [path.format(deep=size * 99 // 100) for path in CALLS.values()]
-            return [milliseconds(client, path, calls) for path in paths]
+        for size, client in clients.items():
+            start = time.perf_counter()
+            get(client, path.format(deep=size * 99 // 100))
+            times[size].append(time.perf_counter() - start)
+    return [1000 * median(taken[2:]) for taken in times.values()]
 
 
 def compared(database: str, options: argparse.Namespace, folder: Path, postgres: Postgres) -> str:
     """Return the table of a kind of database."""
-    columns = []
-    for size in options.sizes:
-        if database == "sqlite":
-            url = f"sqlite:///{folder}/{size}.db"
-        else:
-            url = postgres.create_database(str(size))
-        columns.append(measure(url, folder, size, options.calls))
-        print(database, size, flush=True)
-    rows = [
-        [call, *(f"{figure:.2f}" for figure in row), f"{row[-1] / row[0]:.1f}"]
-        for call, *row in zip(CALLS, *columns, strict=True)
-    ]
+    with ExitStack() as stack:
+        clients = {}
+        for size in options.sizes:
+            sqlite = database == "sqlite"
+            url = f"sqlite:///{folder}/{size}" if sqlite else postgres.create_database(str(size))
+            service = Service.gunicorn(folder, DATABASE_URL=url, WEB_CONCURRENCY="1")
+            stack.enter_context(service)
+            fill(url, size)
+            client = http.client.HTTPConnection("127.0.0.1", service.port)
+            clients[size] = stack.enter_context(closing(client))
+            print(f"{DATABASES[database]}: {size:,} notes", flush=True)
+        rows = []
+        for call, path in CALLS.items():
+            figures = milliseconds(clients, path, options.calls)
+            ratio = f"{figures[-1] / figures[0]:.1f}"
+            rows.append([call, *(f"{figure:.2f}" for figure in figures), ratio])
     sizes = [f"{size:,} notes" for size in options.sizes]
     return table([f"{DATABASES[database]}, ms", *sizes, "last / first"], rows)
 
@@ -87,7 +87,7 @@ def main() -> None:
     """Measure what the command line asks for, and write it down."""
     parser = argparse.ArgumentParser(description="Measure this service with many notes.")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
-    parser.add_argument("--calls", type=int, default=9)
+    parser.add_argument("--calls", type=int, default=5)
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
     options = parser.parse_args()
     with own_postgres(fsync="on") as postgres, tempfile.TemporaryDirectory() as folder:
@@ -96,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     main()

@@ -227,7 +227,11 @@ class Service:
 
     def __enter__(self) -> Self:
         """Wait until the process answers."""
-        return self.wait()
+        try:
+            return self.wait(seconds=30)
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(self, *_: object) -> None:
         """End the process."""

@@ -34,8 +34,10 @@ def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
         with TestClient(app) as client:
             return client.post("/notes/", json=GROCERIES).status_code
 
-    with ThreadPoolExecutor(8) as starters:
-        assert list(starters.map(start, apps)) == [201] * 8
+    with ThreadPoolExecutor(8) as starters, reached(empty_database) as sql:
+        for _ in range(4):  # as they do not collide every time
+            assert list(starters.map(start, apps)) == [201] * 8
+            sql("DROP TABLE notes")
 
 
 def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
