@@ -166,7 +166,9 @@ class Postgres:
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Return what psql prints for a statement, unaligned and without headers."""
         options = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database)
-        return self.command("psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement).stdout
+        return self.command(
+            "psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement
+        ).stdout
 
     def create_database(self, name: str) -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
@@ -207,7 +209,9 @@ class Service:
 
         def answers() -> bool:
             if self.process.poll() is not None:
-                raise RuntimeError(f"exit status {self.process.returncode}:\n{self.log.read_text()}")
+                raise RuntimeError(
+                    f"exit status {self.process.returncode}:\n{self.log.read_text()}"
+                )
             with contextlib.suppress(httpx2.TransportError):
                 return httpx2.get(self.url + path, timeout=5).status_code == 200
             return False

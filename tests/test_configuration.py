@@ -160,10 +160,15 @@ def test_process_ends_without_a_traceback(main: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("POOL_SIZE", "many"), ("DATABASE_URL", "sqlite:////no/such/folder/n.db")]
+    ("name", "value"),
+    [
+        ("POOL_SIZE", "many"),
+        ("DATABASE_URL", "sqlite:////no/such/folder/n.db"),
+        ("PORT", "70000"),
+    ],
 )
 def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
-    """The master ends with its two workers instead of starting them again and again."""
+    """The master itself ends, before it starts a worker."""
     service = Service.gunicorn(tmp_path, **{name: value})
     try:
         status = service.process.wait(15)
@@ -171,9 +176,9 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
         service.stop()
     log = service.log.read_text()
     assert status != 0
-    assert f"\n{name}: " in log
+    assert log.startswith(f"{name}: ")
     assert "Traceback" not in log
-    assert log.count("Booting worker") <= 2
+    assert "Booting worker" not in log
 
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)
