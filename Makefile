@@ -8,8 +8,9 @@ NEWEST := .venv-newest
 run: $(VENV)/run
 	@exec $(BIN)/python main.py
 
+# Four at a time: many tests wait for a server, and not for a processor.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -9,8 +9,8 @@ bench/results/load.md, and those of the summary to load.png.
 How to read the table. Each server is one worker process that has a core for itself; wrk and
 Postgres have the others. All servers of a database run at once, with 1,000 notes each in a database
 of their own, and the rounds go over them in turn, so that a noisy minute hits all of them. Each
-figure is the median of the rounds. The first of them also warms up (Node compiles while it runs), so
-there have to be three at least.
+figure is the median of the rounds. The first of them also warms up (Node compiles while it runs),
+so there have to be three at least.
 
 - CPU is what the worker takes per request, in user and in system mode, in microseconds. It is the
   figure to compare, within one run: a busy machine can double it, for all alike. The CPU of

@@ -1,0 +1,1 @@
+"""The examples: a page, and a second resource."""
