@@ -24,6 +24,7 @@ demo: $(VENV)/run
 	trap "kill $$!" EXIT; trap exit INT TERM; HOST=127.0.0.1 PORT=8000 $(BIN)/python main.py
 
 bench: $(VENV)/dev
+	@if command -v npm >/dev/null; then npm ci --prefix bench/peers --no-audit --no-fund --silent; fi
 	$(BIN)/python -m bench.bench
 
 scale: $(VENV)/dev

@@ -562,20 +562,6 @@ fields = Page.model_json_schema()["properties"].items()
 PAGE = [KNOWN, *({"in": "query", "name": name, "schema": kind} for name, kind in fields)]
 PATCH = {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}}
 MERGE = {**MATCH, "requestBody": {"content": PATCH}}
-app.add_route("/", lambda _: Response(None, 307, {"Location": "/docs"}), include_in_schema=False)
-
-
-@app.get("/livez")
-async def livez() -> dict[str, str]:
-    """Tell that the process answers."""
-    return {"status": "ok"}
-
-
-@app.get("/readyz")
-async def readyz() -> dict[str, str]:
-    """Tell that the database answers, too; 503 while it is away, 504 while it is too slow."""
-    await run(READY)
-    return {"status": "ok"}
 
 
 @app.post("/notes/", status_code=201, response_model=Note)
@@ -630,6 +616,21 @@ async def delete_note(note_id: Id, request: Request) -> Response:
     deleted = await one(DELETE, note_id, request.headers.getlist("if-match"))
     return answer({**deleted, "message": f"Note with id: {note_id} deleted successfully!"})
 
+
+@app.get("/livez")
+async def livez() -> dict[str, str]:
+    """Tell that the process answers."""
+    return {"status": "ok"}
+
+
+@app.get("/readyz")
+async def readyz() -> dict[str, str]:
+    """Tell that the database answers, too; 503 while it is away, 504 while it is too slow."""
+    await run(READY)
+    return {"status": "ok"}
+
+
+app.add_route("/", lambda _: Response(None, 307, {"Location": "/docs"}), include_in_schema=False)
 
 if __name__ == "__main__":
     # No proxy stands before it, and nobody kills it when a client never ends its request.

@@ -27,6 +27,7 @@ service and the tutorial's way are measured, and only reading one note and creat
 """
 
 import argparse
+import os
 import shutil
 import signal
 import tempfile
@@ -145,6 +146,8 @@ def main() -> None:
     options, results = arguments(), Results()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed: it makes the load (apt-get install wrk)")
+    how = f"Rounds of {options.seconds} s: {options.rounds}."
+    how += f" Load average of the machine before: {os.getloadavg()[0]:.1f}."
     with ExitStack() as stack:
         with on_cores(OTHER_CORES):
             # With fsync as in production. The runs clean up after themselves.
@@ -152,7 +155,7 @@ def main() -> None:
             postgres = stack.enter_context(server)
         for database in options.databases:
             measure_all(database, options, postgres, results)
-    save("load.md", markdown(results))
+    save("load.md", markdown(results, how))
     plot(results, FOLDER / "load.png")
 
 

@@ -114,10 +114,10 @@ def details(results: Results, database: str, connections: int) -> str:
     return table(head, rows(), texts=2)
 
 
-def markdown(results: Results) -> str:
-    """Return the whole report."""
+def markdown(results: Results, how: str) -> str:
+    """Return the whole report; `how` says how it came about."""
     loads = dict.fromkeys((key.connections, key.database) for key in results.runs)
-    parts = ["# Load\n", machine()]
+    parts = ["# Load\n", machine(), f"{how}\n"]
     if at_load := [database for connections, database in loads if connections == LOAD]:
         parts += [f"CPU microseconds per request at {LOAD} connections (part of the tutorial's):\n"]
         parts += [summary(results, database) for database in at_load]
