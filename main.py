@@ -233,13 +233,18 @@ async def connect(dsn: str, **options: Any) -> Any:  # noqa: RET503  # the last 
     for number, host in enumerate(hosts, start=1):
         with suppress(*FAILURES) if number < len(hosts) else nullcontext():
             async with asyncio.timeout(POOL_TIMEOUT / len(hosts)):
-                raw = await asyncpg.connect(start + host + end, **options)
-                backend = await raw.prepare("SELECT pg_backend_pid()", name="")
-                if cache or raw.get_server_pid() == await backend.fetchval():
+                raw, direct = await asyncpg.connect(start + host + end, **options), bool(cache)
+                try:
+                    if not direct:
+                        backend = await raw.prepare("SELECT pg_backend_pid()", name="")
+                        direct = raw.get_server_pid() == await backend.fetchval()
+                finally:
+                    if not direct:
+                        raw.terminate()
+                if direct:
                     return raw
                 # A pooler, where another client may have prepared something under the same name.
                 log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
-                await raw.close()
                 options["statement_cache_size"] = 0
                 return await asyncpg.connect(start + host + end, **options)
 

@@ -436,14 +436,15 @@ def test_a_read_only_postgres_is_503(postgres: Postgres) -> None:
     with deployed(DATABASE_URL=url) as client:
         note = added(client)
     with reached(url) as sql:
-        sql("ALTER DATABASE read_only SET default_transaction_read_only = on")
+        [(name,)] = sql("SELECT current_database()").fetchall()
+        sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     with deployed(DATABASE_URL=url, POOL_TIMEOUT="0.3") as client, reached(url) as sql:
         response = client.post("/notes/", json=GROCERIES)
         assert problem(response) == 503
         assert response.headers["Retry-After"] == "1"
         assert everything(client) == [note]
         sql("SET default_transaction_read_only = off")
-        sql("ALTER DATABASE read_only SET default_transaction_read_only = off")
+        sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
         assert client.post("/notes/", json=GROCERIES).status_code == 201
 
 

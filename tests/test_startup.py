@@ -43,8 +43,7 @@ def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
 def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
     """Eight workers of one master come up on an empty Postgres, and stop without a complaint."""
     variables = {"DATABASE_URL": postgres.create_database("eight"), "WEB_CONCURRENCY": "8"}
-    # Loaded before the fork, which is quick; importing opens nothing that they would share.
-    with Service.gunicorn(tmp_path, "--preload", **variables) as service:
+    with Service.gunicorn(tmp_path, **variables) as service:
 
         def started() -> bool:
             return service.log.read_text().count("Application startup complete") == 8
@@ -134,7 +133,8 @@ def test_no_right_to_create_is_needed_where_the_table_is(postgres: Postgres) -> 
         sql("CREATE ROLE limited LOGIN PASSWORD 'limited'")
         sql("GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO limited")
         sql("GRANT USAGE ON SEQUENCE notes_id_seq TO limited")
-    limited = f"postgresql://limited:limited@{address(url)[1]}/limited"
+    _, host, name = address(url)
+    limited = f"postgresql://limited:limited@{host}/{name}"
     with deployed(DATABASE_URL=limited) as client, reached(limited) as sql:
         with pytest.raises(Exception, match="permission denied"):
             sql("CREATE TABLE other ()")
@@ -166,10 +166,11 @@ def test_the_service_waits_for_postgres(tmp_path: Path) -> None:
             assert client.post("/notes/", json=GROCERIES).status_code == 201
 
 
-def address(url: str) -> tuple[str, str]:
-    """Return the user, with a password where there is one, and the host of a URL."""
-    login, _, host = urlsplit(url).netloc.rpartition("@")
-    return login, host
+def address(url: str) -> tuple[str, str, str]:
+    """Return the user (and password), the host and the database of a URL."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    return login, host, parts.path.removeprefix("/")
 
 
 @pytest.mark.parametrize(
@@ -188,8 +189,8 @@ def address(url: str) -> tuple[str, str]:
 def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str) -> None:
     """Each way to write a Postgres URL reaches the database that it names."""
     url = postgres.create_database("spelling")
-    login, host = address(url)
-    spelt = spelling.format(login=login, host=host, name="spelling", closed=free_port())
+    login, host, name = address(url)
+    spelt = spelling.format(login=login, host=host, name=name, closed=free_port())
     with reached(url) as sql:
         sql("DROP ROLE IF EXISTS odd")
         sql("CREATE ROLE odd LOGIN PASSWORD 'p@ss/w:rd%'")
@@ -226,7 +227,7 @@ def test_the_tutorials_variables_make_the_url(postgres: Postgres) -> None:
     variables = {
         "host_server": given.hostname or "",
         "db_server_port": str(given.port),
-        "database_name": "six",
+        "database_name": address(url)[2],
         "db_username": unquote(given.username or ""),
         "db_password": unquote(given.password or "any, with @/:%?#"),
         "ssl_mode": "prefer",
