@@ -10,7 +10,7 @@ run: $(VENV)/run
 
 # Four at a time: many tests wait for a server, and not for a processor.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 12
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -30,6 +30,7 @@ from tests.fixtures import (
     added,
     deployed,
     everything,
+    missing_id,
     problem,
     reached,
 )
@@ -40,13 +41,6 @@ LARGEST_ID = 2**63 - 1
 LIMIT = 1_048_576
 
 Body = dict[str, Any] | None
-
-
-def missing_id(client: TestClient) -> int:
-    """Return the id of a note that is gone."""
-    note_id: int = added(client)["id"]
-    client.delete(f"/notes/{note_id}/")
-    return note_id
 
 
 # The calls

@@ -80,6 +80,13 @@ def added(client: TestClient, **members: str | bool) -> dict[str, Any]:
     return note
 
 
+def missing_id(client: TestClient) -> int:
+    """Return the id of a note that is gone."""
+    note_id: int = added(client)["id"]
+    client.delete(f"/notes/{note_id}/")
+    return note_id
+
+
 def everything(client: TestClient) -> list[dict[str, Any]]:
     """Return all notes."""
     notes: list[dict[str, Any]] = client.get("/notes/", params={"take": 100}).json()
@@ -116,9 +123,12 @@ def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 @pytest.fixture(scope="session")
-def on_postgres(postgres: Postgres) -> Iterator[Deployment]:
+def on_postgres(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
     """The service on Postgres."""
-    with deployment_on(postgres.create_database("contract")) as deployment:
+    process = tmp_path_factory.getbasetemp().name  # as they may share a server
+    with deployment_on(postgres.create_database(f"contract-{process}")) as deployment:
         yield deployment
 
 

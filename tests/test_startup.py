@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
 from urllib.parse import quote, unquote, urlsplit
@@ -124,24 +125,45 @@ def test_an_id_over_the_tutorials_column_is_404(tutorial: TestClient, note_id: i
         assert problem(tutorial.request(method, f"/notes/{note_id}/", json=body)) == 404
 
 
+def address(url: str) -> tuple[str, str, str]:
+    """Return the user (and password), the host and the database of a URL."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    return login, host, parts.path.removeprefix("/")
+
+
+@contextmanager
+def role(url: str, name: str, password: str, *grants: str) -> Iterator[None]:
+    """Lend a user who has these rights in a database."""
+    with reached(url) as sql:
+        sql(f"DROP ROLE IF EXISTS {name}")
+        sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        for grant in grants:
+            sql(f"GRANT {grant} TO {name}")
+        try:
+            yield
+        finally:
+            sql(f"DROP OWNED BY {name}")
+            sql(f"DROP ROLE {name}")
+
+
 def test_no_right_to_create_is_needed_where_the_table_is(postgres: Postgres) -> None:
     """A user without CREATE rights starts on an existing table and does every call."""
     url = postgres.create_database("limited")
-    with deployed(DATABASE_URL=url), reached(url) as sql:
-        sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        sql("DROP ROLE IF EXISTS limited")
-        sql("CREATE ROLE limited LOGIN PASSWORD 'limited'")
-        sql("GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO limited")
-        sql("GRANT USAGE ON SEQUENCE notes_id_seq TO limited")
     _, host, name = address(url)
     limited = f"postgresql://limited:limited@{host}/{name}"
-    with deployed(DATABASE_URL=limited) as client, reached(limited) as sql:
+    with deployed(DATABASE_URL=url), reached(url) as sql:
+        sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    rights = "SELECT, INSERT, UPDATE, DELETE ON notes", "USAGE ON SEQUENCE notes_id_seq"
+    with role(url, "limited", "limited", *rights), reached(limited) as sql:
         with pytest.raises(Exception, match="permission denied"):
             sql("CREATE TABLE other ()")
-        note = added(client)
-        path = f"/notes/{note['id']}/"
-        assert client.put(path, json=GROCERIES).json() == client.patch(path, json={}).json() == note
-        assert client.delete(path).status_code == 200
+        with deployed(DATABASE_URL=limited) as client:
+            note = added(client)
+            path = f"/notes/{note['id']}/"
+            assert client.put(path, json=GROCERIES).json() == note
+            assert client.patch(path, json={}).json() == note
+            assert client.delete(path).status_code == 200
 
 
 # The database
@@ -166,13 +188,6 @@ def test_the_service_waits_for_postgres(tmp_path: Path) -> None:
             assert client.post("/notes/", json=GROCERIES).status_code == 201
 
 
-def address(url: str) -> tuple[str, str, str]:
-    """Return the user (and password), the host and the database of a URL."""
-    parts = urlsplit(url)
-    login, _, host = parts.netloc.rpartition("@")
-    return login, host, parts.path.removeprefix("/")
-
-
 @pytest.mark.parametrize(
     "spelling",
     [
@@ -191,14 +206,10 @@ def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str
     url = postgres.create_database("spelling")
     login, host, name = address(url)
     spelt = spelling.format(login=login, host=host, name=name, closed=free_port())
-    with reached(url) as sql:
-        sql("DROP ROLE IF EXISTS odd")
-        sql("CREATE ROLE odd LOGIN PASSWORD 'p@ss/w:rd%'")
-        sql("GRANT CREATE ON SCHEMA public TO odd")
+    with role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"), reached(url) as sql:
         with deployed(DATABASE_URL=spelt) as client:
             note = added(client)
         assert sql("SELECT id, text, completed FROM notes").fetchall() == [tuple(note.values())]
-        sql("DROP OWNED BY odd")
 
 
 @pytest.mark.parametrize("key", ["channel_binding", "connect_timeout", "pgbouncer"])

@@ -1,5 +1,6 @@
 """Ready-made clients and linters from npm: how the tests install and run them."""
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,10 +28,13 @@ def run(folder: Path, *command: str | Path, **variables: str) -> str:
 def install() -> None:
     """Install the packages that package-lock.json pins, if they are not installed yet."""
     needs("node", "npm")
-    lock, installed = FOLDER / "package-lock.json", PACKAGES / "installed-lock.json"
-    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-        run(FOLDER, "npm", "ci")
-        installed.write_bytes(lock.read_bytes())
+    installed = PACKAGES / "installed-lock.json"
+    with (FOLDER / "package-lock.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # against another process of the same tests
+        wanted = lock.read()
+        if not installed.exists() or installed.read_text() != wanted:
+            run(FOLDER, "npm", "ci")
+            installed.write_text(wanted)
 
 
 def program(name: str) -> Path:
