@@ -1,11 +1,12 @@
 """What all tests share: a Postgres server of their own, and the databases to run on."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Postgres, own_postgres
+from tests.servers import GivenPostgres, Postgres
 
 pytest_plugins = ["tests.fixtures"]
 
@@ -23,8 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A running Postgres server, shared: tests make databases in it, and never stop it."""
-    with own_postgres() as server:
+    given = os.environ.get("TEST_DATABASE_URL")
+    server = GivenPostgres(given) if given else Postgres().start()
+    try:
         yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -528,7 +528,7 @@ def answer(item: Any, status: int = 200, request: Any = None, **headers: str) ->
     content = to_json(item)
     tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     headers |= {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    known = request.headers.get("if-none-match", "") if request else ""
+    known = ",".join(request.headers.getlist("if-none-match")) if request else ""
     if {"*", tag} & {each.strip().removeprefix("W/") for each in known.split(",")}:
         return Response(None, 304, headers)
     return Response(content, status, headers, "application/json")
@@ -561,8 +561,9 @@ async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **g
 
 # Routes
 # Parameters that handlers read for themselves: by way of FastAPI each costs 80 us or more.
-KNOWN = {"in": "header", "name": "If-None-Match", "schema": STRING}
-MATCH = {"parameters": [{"in": "header", "name": "If-Match", "schema": STRING}]}
+TAGS = {"type": "array", "items": STRING}
+KNOWN = {"in": "header", "name": "If-None-Match", "schema": TAGS}
+MATCH = {"parameters": [{"in": "header", "name": "If-Match", "schema": TAGS}]}
 fields = Page.model_json_schema()["properties"].items()
 PAGE = [KNOWN, *({"in": "query", "name": name, "schema": kind} for name, kind in fields)]
 PATCH = {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}}

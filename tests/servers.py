@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
+import psycopg
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +177,37 @@ class Postgres:
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         self.sql(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+
+class GivenPostgres(Postgres):
+    """A server that runs already, whose user may make databases; it is never stopped."""
+
+    def __init__(self, url: str) -> None:
+        """Take the server of a URL."""
+        self.address = urlsplit(url)._replace(scheme="postgresql", query="")
+        self.port = self.address.port or 5432
+        self.made: list[str] = []
+
+    def url(self, database: str = "postgres", **parameters: str) -> str:
+        """Return the URL of one of the server's databases."""
+        return self.address._replace(path=f"/{database}", query=urlencode(parameters)).geturl()
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Return the rows of a statement as psql prints them, unaligned and without headers."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            rows = cursor.fetchall() if cursor.description else []
+        return "".join("|".join(str(value) for value in row) + "\n" for row in rows)
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database, in place of one of that name, and return its URL."""
+        self.made.append(name)
+        return super().create_database(name)
+
+    def remove(self) -> None:
+        """Drop the databases that the tests made."""
+        for name in self.made:
+            self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 class Service:

@@ -261,7 +261,9 @@ def test_service_starts_and_lives_without_postgres(tmp_path: Path, report: Repor
     with ExitStack() as stack:
         server = Postgres().initialise()
         stack.callback(server.remove)
-        service = stack.enter_context(Service.gunicorn(tmp_path, DATABASE_URL=url(server.port)))
+        service = stack.enter_context(
+            Service.gunicorn(tmp_path, POOL_TIMEOUT="0.5", DATABASE_URL=url(server.port))
+        )
         crowd = stack.enter_context(Crowd(service))
         crowd.get("/readyz", "/notes/")
         crowd.post("early")

@@ -1,0 +1,293 @@
+"""Errors: one shape for all, and nothing written by any of them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.fixtures import (
+    GROCERIES,
+    ORIGIN,
+    Deployment,
+    added,
+    deployed,
+    everything,
+    missing_id,
+    problem,
+    reached,
+)
+from tests.servers import Postgres, Service
+
+JSON = {"Content-Type": "application/json"}
+LARGEST_ID = 2**63 - 1
+LIMIT = 1_048_576
+
+Body = dict[str, Any] | None
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/notes//", "/notes/1//", "/notes/1/2/", "/livez/x"])
+def test_an_unknown_path_is_404(client: TestClient, path: str) -> None:
+    """A path that leads nowhere is 404."""
+    assert problem(client.get(path)) == 404
+
+
+MISSING_NOTE_ROUTES = pytest.mark.parametrize(
+    ("method", "body"),
+    [("GET", None), ("PUT", GROCERIES), ("PATCH", {"text": "a"}), ("PATCH", {}), ("DELETE", None)],
+)
+
+
+@MISSING_NOTE_ROUTES
+def test_a_missing_note_is_404(client: TestClient, method: str, body: Body) -> None:
+    """Every verb on a note that is gone answers 404, names its id and makes no note."""
+    for note_id in (missing_id(client), 2**31, LARGEST_ID):
+        response = client.request(method, f"/notes/{note_id}/", json=body)
+        assert problem(response) == 404
+        assert str(note_id) in response.json()["detail"]
+    assert everything(client) == []
+
+
+@pytest.mark.parametrize(
+    "note_id",
+    ["0", "-1", "abc", "1.0", "+1", "1_000", "%00", "1%0A", str(2**63), "9" * 5_000],
+    ids=lambda note_id: note_id[:20],
+)
+@MISSING_NOTE_ROUTES
+def test_an_id_out_of_bounds_is_422(
+    client: TestClient, note_id: str, method: str, body: Body
+) -> None:
+    """Every verb answers 422 for what is not a whole number from 1 to 2^63-1."""
+    note = added(client)
+    assert problem(client.request(method, f"/notes/{note_id}/", json=body), "note_id") == 422
+    assert everything(client) == [note]
+
+
+def nested(depth: int) -> str:
+    """Return JSON arrays one in another."""
+    return "[" * depth + "]" * depth
+
+
+NOT_JSON = {
+    "empty": b"",
+    "cut": b'{"text": "a", "comple',
+    "trailing garbage": b'{"text": "a", "completed": true} x',
+    "two values": b'{"text": "a", "completed": true}{}',
+    "invalid UTF-8": b'{"text": "\xff", "completed": true}',
+    "a 5,000-digit text": b'{"text": %s, "completed": true}' % (b"9" * 5_000),
+    "a 5,000-digit completed": b'{"text": "a", "completed": %s}' % (b"9" * 5_000),
+    "100,000 deep": b'{"text": %s, "completed": true}' % nested(100_000).encode(),
+    "100,000 deep and ignored": b'{"text": "a", "completed": true, "x": %s}'
+    % nested(100_000).encode(),
+}
+NOT_OBJECTS = ["null", "true", "5", "NaN", '"text"', "[1]"]
+NOT_TEXTS = {
+    **{value: value for value in ("null", "true", "5", "NaN", "1e400", '["a"]', '{"text": "a"}')},
+    "U+0000": '"a\\u0000b"',
+    "a high surrogate": '"\\ud83d"',
+    "a low surrogate": '"a\\udf4b"',
+    "two surrogates in the wrong order": '"\\udf4b\\ud83d"',
+    "65,537 characters": f'"{"a" * 65_537}"',
+    "50 deep": nested(50),
+}
+NOT_BOOLEANS = {
+    value: value for value in ("null", "0", "1", "NaN", "1e400", "{}", '"true"', '"\\ud800"')
+}
+INVALID_BODIES = (
+    [pytest.param(body, 400, [], id=name) for name, body in NOT_JSON.items()]
+    + [pytest.param(body.encode(), 422, ["body"], id=f"body {body}") for body in NOT_OBJECTS]
+    + [
+        pytest.param(f'{{"text": {value}, "completed": true}}'.encode(), 422, ["text"], id=name)
+        for name, value in NOT_TEXTS.items()
+    ]
+    + [
+        pytest.param(f'{{"completed": {value}, "text": "a"}}'.encode(), 422, ["completed"], id=name)
+        for name, value in NOT_BOOLEANS.items()
+    ]
+    + [pytest.param(b'{"text": 5, "completed": 5}', 422, ["text", "completed"], id="both")]
+)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize(("body", "status", "blamed"), INVALID_BODIES)
+def test_an_invalid_body_is_refused(
+    client: TestClient, method: str, body: bytes, status: int, blamed: list[str]
+) -> None:
+    """A body that is no JSON is 400, one that is no note 422 with the name; nothing is written."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    response = client.request(method, path, content=body, headers=JSON)
+    assert problem(response, *blamed) == status
+    assert everything(client) == [note]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_deep_nesting_is_refused(client: TestClient, method: str) -> None:
+    """JSON nested 960 deep is 400 or 422, as far as this Python reads it; nothing is written."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    body = f'{{"text": {nested(960)}, "completed": true}}'
+    response = client.request(method, path, content=body.encode(), headers=JSON)
+    assert problem(response, *response.json().get("errors", [])) in (400, 422)
+    assert everything(client) == [note]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "blamed"),
+    [
+        ("POST", {}, ["text"]),
+        ("POST", {"completed": True}, ["text"]),
+        ("PUT", {}, ["text", "completed"]),
+        ("PUT", {"completed": True}, ["text"]),
+        ("PUT", {"text": "a"}, ["completed"]),
+    ],
+)
+def test_a_missing_member_is_422(
+    client: TestClient, method: str, body: dict[str, Any], blamed: list[str]
+) -> None:
+    """A note without text, or to be replaced without both members, is 422."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    assert problem(client.request(method, path, json=body), *blamed) == 422
+    assert everything(client) == [note]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
+)
+def test_a_body_that_is_not_declared_as_json_is_415(
+    client: TestClient, method: str, content_type: str | None
+) -> None:
+    """A body whose Content-Type is missing or another than JSON is 415; nothing is written."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    headers = {"Content-Type": content_type} if content_type else {}
+    body = b'{"text": "a", "completed": true}'
+    assert problem(client.request(method, path, content=body, headers=headers)) == 415
+    assert everything(client) == [note]
+
+
+def padded(size: int) -> bytes:
+    """Return a valid body of a size in bytes."""
+    start = b'{"text": "a", "completed": true, "x": "'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+@pytest.mark.parametrize("chunks", [1, 3], ids=["with a length", "chunked"])
+def test_a_body_over_the_limit_is_413(client: TestClient, method: str, chunks: int) -> None:
+    """A body over a mebibyte is 413 and writes nothing; a body of just that size is taken."""
+    note = added(client)
+    path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
+    for body in padded(LIMIT + 1), padded(3_000_000):
+        content = body if chunks == 1 else iter([body[:10], body[10:LIMIT], body[LIMIT:]])
+        assert problem(client.request(method, path, content=content, headers=JSON)) == 413
+    assert everything(client) == [note]
+    response = client.request(method, path, content=padded(LIMIT), headers=JSON)
+    assert response.status_code == (201 if method == "POST" else 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/notes/", None),
+        ("GET", "/notes/{}/", None),
+        ("POST", "/notes/", GROCERIES),
+        ("PUT", "/notes/{}/", GROCERIES),
+        ("PATCH", "/notes/{}/", {}),
+        ("DELETE", "/notes/{}/", None),
+    ],
+)
+def test_a_bug_is_500(deployment: Deployment, method: str, path: str, body: Body) -> None:
+    """A statement that the database does not understand is 500, and its words are not shown."""
+    client, sql = deployment
+    path = path.format(added(client)["id"])
+    sql("ALTER TABLE notes RENAME COLUMN completed TO done")
+    try:
+        response = client.request(method, path, json=body)
+    finally:
+        sql("ALTER TABLE notes RENAME COLUMN done TO completed")
+    assert problem(response) == 500
+    assert not re.search("column|completed|notes", response.text)
+    assert client.get("/notes/").status_code == 200
+
+
+def test_a_locked_sqlite_is_503(tmp_path: Path) -> None:
+    """A write that SQLite's lock keeps out for DB_TIMEOUT is 503; reads go on."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with deployed(DATABASE_URL=url, DB_TIMEOUT="0.3") as client, reached(url) as sql:
+        sql("BEGIN EXCLUSIVE")
+        response = client.post("/notes/", json=GROCERIES)
+        assert problem(response) == 503
+        assert response.headers["Retry-After"] == "1"
+        assert everything(client) == []
+        sql("COMMIT")
+        note = added(client)
+        assert everything(client) == [note]
+
+
+def test_a_locked_postgres_is_504(postgres: Postgres) -> None:
+    """A statement that Postgres took and keeps for DB_TIMEOUT is 504, and tells a write's fate."""
+    url = postgres.create_database("locked")
+    with deployed(DATABASE_URL=url, DB_TIMEOUT="0.3") as client, reached(url) as sql:
+        sql("BEGIN")
+        sql("LOCK TABLE notes")
+        read, write = client.get("/notes/"), client.post("/notes/", json=GROCERIES)
+        sql("COMMIT")
+    assert (problem(read), problem(write)) == (504, 504)
+    assert "may have been applied" in write.json()["detail"]
+    assert "applied" not in read.json()["detail"]
+
+
+def test_a_read_only_postgres_is_503(postgres: Postgres) -> None:
+    """A write that Postgres refuses as read-only is 503; it is done when Postgres takes writes."""
+    url = postgres.create_database("read_only")
+    with deployed(DATABASE_URL=url) as client:
+        note = added(client)
+    with reached(url) as sql:
+        [(name,)] = sql("SELECT current_database()").fetchall()
+        sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    with deployed(DATABASE_URL=url, POOL_TIMEOUT="0.3") as client, reached(url) as sql:
+        response = client.post("/notes/", json=GROCERIES)
+        assert problem(response) == 503
+        assert response.headers["Retry-After"] == "1"
+        assert everything(client) == [note]
+        sql("SET default_transaction_read_only = off")
+        sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
+        assert client.post("/notes/", json=GROCERIES).status_code == 201
+
+
+def test_a_missing_key_is_401(empty_database: str) -> None:
+    """Where keys are set, the notes need one, the probes do not, and the documentation says so."""
+    with deployed(DATABASE_URL=empty_database, API_KEYS="one, two") as client:
+        for headers in {}, {"Authorization": "Bearer three"}, {"Authorization": "Basic one"}:
+            response = client.post("/notes/", json=GROCERIES, headers=headers)
+            assert problem(response) == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert client.get("/readyz").status_code == 200
+        document = client.get("/openapi.json").json()
+        assert "401" in document["paths"]["/notes/"]["post"]["responses"]
+        client.headers["Authorization"] = "Bearer two"
+        assert everything(client) == []
+
+
+def test_a_connection_outlives_odd_requests(tmp_path: Path) -> None:
+    """A connection still serves after a HEAD, a 404, a 405 and two kinds of 413."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with (
+        Service.python(tmp_path, DATABASE_URL=url) as service,
+        httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client,
+    ):
+        note = client.post("/notes/", json=GROCERIES).json()
+        path = f"/notes/{note['id']}"
+        assert client.head(path).headers["Content-Length"] == str(len(client.get(path).content))
+        assert problem(client.put("/nothing", json={})) == 404
+        assert problem(client.put("/notes", json={})) == 405
+        chunked = iter([padded(3_000_000)])
+        assert problem(client.post("/notes", content=padded(3_000_000), headers=JSON)) == 413
+        assert problem(client.post("/notes", content=chunked, headers=JSON)) == 413
+        assert client.get(path).json() == note
