@@ -204,11 +204,10 @@ def list_statements(sort: str, given: frozenset[str], ids: int) -> tuple[Stateme
 
 
 # Database
-DRIVER_PARAMETERS = (
-    re.compile(  # asyncpg hands the rest to the server, which then refuses the connection
-        r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+|"
-        "target_session_attrs|application_name|options|search_path|statement_cache_size"
-    )
+# asyncpg hands all others to the server, which then refuses the connection.
+DRIVER_PARAMETERS = re.compile(
+    r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+|"
+    "target_session_attrs|application_name|options|search_path|statement_cache_size"
 )
 PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
 asyncpg_own = (asyncpg.InterfaceError, asyncpg.InternalClientError)
