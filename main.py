@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import lru_cache, partial
@@ -22,27 +21,19 @@ import uvicorn
 from databases import Database
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBool, TypeAdapter
-from pydantic.functional_validators import model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, create_model
 from pydantic_core import ValidationError, to_json
-from sqlalchemy.dialects.postgresql import asyncpg as postgresql
-from sqlalchemy.dialects.sqlite import aiosqlite as sqlite
 from starlette.config import Config
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # 3.11's do not go together
 
+
 # Configuration
-log = logging.getLogger("uvicorn.error")  # the one that uvicorn and gunicorn's worker both set up
-env_file = Path(__file__).with_name(".env")
-config = Config(env_file if env_file.is_file() else None)
-
-
 def stop(name: str, reason: str) -> NoReturn:
     """End the process before it serves, with one line that names a variable."""
-    print(f"{name}: {reason}", file=sys.stderr)
+    log.critical("%s: %s", name, reason)
     raise SystemExit(4)  # gunicorn's own for an app that cannot load: it would try again after 1
 
 
@@ -55,37 +46,30 @@ def setting(name: str, default: Any, kind: Any = str, reason: str = "", **bounds
         stop(name, reason or error.errors()[0]["msg"])
 
 
+log = logging.getLogger("uvicorn.error")  # the one that uvicorn and gunicorn's worker both set up
+config = Config(env if (env := Path(__file__).with_name(".env")).is_file() else None)
 SSL_MODES = "disable|allow|prefer|require|verify-ca|verify-full"
-ROLES = "any|primary|standby|read-write|read-only|prefer-standby"
-parts = [  # of the URL that the tutorial's variables make
-    setting("host_server", "", pattern=r"^([\w-]+(\.[\w-]+)*)?$", reason="must be a host alone"),
-    setting("db_server_port", 5432, int, ge=0, le=65_535),
-    quote(setting("database_name", "fastapi"), ""),
-    quote(setting("db_username", "postgres"), ""),
-    quote(setting("db_password", "secret"), ""),
-    setting("ssl_mode", "prefer", pattern=f"^({SSL_MODES})$"),
-]
-tutorial = "postgresql://{3}:{4}@{0}:{1}/{2}?sslmode={5}".format(*parts)
+host: str = setting("host_server", "", pattern=r"^([\w-]+(\.[\w-]+)*)?$", reason="must be a host")
+port: int = setting("db_server_port", 5432, int, ge=0, le=65_535)
+others = {"db_username": "postgres", "db_password": "secret", "database_name": "fastapi"}
+user, password, name = (quote(setting(*each), "") for each in others.items())
+ssl_mode: str = setting("ssl_mode", "prefer", pattern=f"^({SSL_MODES})$")
+tutorial = f"postgresql://{user}:{password}@{host}:{port}/{name}?sslmode={ssl_mode}"
 HOST_PORT = r"(\[[\w:.%]+\]|[\w%-]+(\.[\w%-]+)*)?(:[0-6]?\d{1,4})?"
-DATABASE_URL: str = setting(
-    "DATABASE_URL",
-    tutorial if parts[0] else "sqlite:///./notes.db",
-    reason="must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/NAME percent-encoded",
-    pattern=r"^(sqlite:///[^?#]+|postgres(ql)?(\+asyncpg)?://([^@/?#\s]*@)?"
-    rf"{HOST_PORT}(,{HOST_PORT})*(/[^/?#\s]*)?(\?[^#\s]*)?)$",
-)
+URL = r"^(sqlite:///[^?#]+|postgres(ql)?(\+asyncpg)?://([^@/?#\s]*@)?"
+URL += rf"{HOST_PORT}(,{HOST_PORT})*(/[^/?#\s]*)?(\?[^#\s]*)?)$"
+URL_FORM = "must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/NAME percent-encoded"
+default = tutorial if host else "sqlite:///./notes.db"  # the tutorial had these variables
+DATABASE_URL: str = setting("DATABASE_URL", default, pattern=URL, reason=URL_FORM)
 SQLITE = DATABASE_URL.startswith("sqlite")
 POOL_SIZE: int = setting("POOL_SIZE", 5, int, ge=1, le=1_000)
 MAX_OVERFLOW: int = setting("MAX_OVERFLOW", 0, int, ge=0, le=1_000)
 POOL_TIMEOUT: float = setting("POOL_TIMEOUT", 2, float, gt=0, le=3_600)
 DB_TIMEOUT: float = setting("DB_TIMEOUT", 5, float, gt=0, le=3_600)
 CORS_ORIGIN_REGEX: str = setting("CORS_ORIGIN_REGEX", "", re.Pattern[str]).pattern
-CORS_ORIGINS: str = setting(
-    "CORS_ORIGINS",
-    "" if CORS_ORIGIN_REGEX else "*",
-    reason="must be * alone, or origins such as https://app.example with commas between",
-    pattern=r"^(\*|((^|,\s*)(null|[\w.+-]+://[^\s,/*]+)\s*)*)$",
-)
+ORIGINS = {"pattern": r"^(\*|((^|,\s*)(null|[\w.+-]+://[^\s,/*]+)\s*)*)$"}
+ORIGINS["reason"] = "must be * alone, or origins such as https://app.example with commas between"
+CORS_ORIGINS: str = setting("CORS_ORIGINS", "" if CORS_ORIGIN_REGEX else "*", **ORIGINS)
 API_KEYS: str = setting("API_KEYS", "", reason="must hold a key", pattern=r"^$|[^\s,]")
 MAX_BODY_BYTES: int = setting("MAX_BODY_BYTES", 1_048_576, int, ge=1)
 HOST: str = setting("HOST", "127.0.0.1", reason="must be a host", pattern=r"^[\w:%-]+(\.[\w-]+)*$")
@@ -112,21 +96,18 @@ Digits = BeforeValidator(lambda given: given if DIGITS.fullmatch(str(given)) els
 Whole = Annotated[int, Field(ge=0, le=2**63 - 1), Digits]
 Take = Annotated[int, Field(ge=0, le=100), Digits]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1), Digits]
-Flag = Annotated[StrictBool, BeforeValidator({"true": True, "false": False}.get)]
-# Postgres stores no U+0000; pydantic itself refuses lone surrogates.
-Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]
+Boolean = Annotated[bool, Field(strict=True)]
+Flag = Annotated[Boolean, BeforeValidator({"true": True, "false": False}.get)]
+Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]  # Postgres stores no NUL
 Escaped = AfterValidator(lambda given: re.sub(r"([%_/])", r"/\1", given))  # for LIKE
 Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$"), Escaped]
 Absent: Any = Field(default_factory=type(None))  # a default of None that OpenAPI does not show
-
 Note = TypedDict("Note", {"id": int, "text": str, "completed": bool})
 DeletedNote = TypedDict("DeletedNote", {"id": int, "text": str, "completed": bool, "message": str})
-NoteIn = TypedDict("NoteIn", {"text": Text, "completed": NotRequired[StrictBool]})
-NoteUpdate = TypedDict("NoteUpdate", {"text": Text, "completed": StrictBool})
-NotePatch = TypedDict("NotePatch", {"text": Text, "completed": StrictBool}, total=False)
-
-# json-server's names for ours; its `_order` is our minus sign.
-JSON_SERVER = {"_start": "skip", "_end": "take", "_sort": "sort", "text_like": "q"}
+NoteIn = TypedDict("NoteIn", {"text": Text, "completed": NotRequired[Boolean]})
+NoteUpdate = TypedDict("NoteUpdate", {"text": Text, "completed": Boolean})
+NotePatch = TypedDict("NotePatch", {"text": Text, "completed": Boolean}, total=False)
+JSON_SERVER = {"_start": "skip", "_end": "take", "_sort": "sort", "_order": "", "text_like": "q"}
 
 
 class Page(BaseModel):
@@ -141,22 +122,26 @@ class Page(BaseModel):
     q: Search = Absent
     id: Annotated[list[Id], Field(max_length=100)] = []
 
-    @model_validator(mode="before")
-    @classmethod
-    def json_server(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Rewrite json-server's parameters into ours; its clients expect the total."""
-        if given.keys().isdisjoint([*JSON_SERVER, "_order"]):
-            return given
-        ours = {JSON_SERVER.get(name, name): value for name, value in given.items()}
-        start, end = given.get("_start", "0"), given.get("_end", "")
-        if DIGITS.fullmatch(start) and DIGITS.fullmatch(end):
-            ours["take"] = int(end) - int(start)
-        if given.get("_order", "").lower() == "desc":
-            ours["sort"] = "-" + ours.get("sort", "id")
-        return {**ours, "count": "true"}
+
+def asked(query: Any) -> dict[str, Any]:
+    """Return what a list is asked for; json-server's parameters become ours, and count."""
+    ids, start, end = query.getlist("id"), query.get("_start", "0"), query.get("_end", "")
+    given = {"take": "100" if ids else "20"} | {JSON_SERVER.get(k, k): v for k, v in query.items()}
+    if DIGITS.fullmatch(start) and DIGITS.fullmatch(end):
+        given["take"] = str(int(end) - int(start))
+    if query.get("_order", "").lower() == "desc":
+        given["sort"] = "-" + given.get("sort", "id")
+    return {**given, "id": ids} | ({"count": "true"} if query.keys() & JSON_SERVER.keys() else {})
 
 
 # Queries
+def compiled(query: sa.ClauseElement) -> "Statement":
+    """Return a query ready to run; to compile it takes longer than the rest of a request."""
+    url = sa.make_url("sqlite+aiosqlite://" if SQLITE else "postgresql+asyncpg://")
+    sql: Any = query.compile(dialect=url.get_dialect()())
+    return str(sql), [(name, sql.params[name]) for name in getattr(sql, "positiontup", None) or ()]
+
+
 Statement = tuple[str, Sequence[tuple[str, Any]]]  # SQL, and its parameters with their defaults
 parameter: Any = partial(sa.bindparam, type_=sa.BigInteger)
 text, old_text = (parameter(name, type_=sa.String) for name in ("text", "old_text"))
@@ -165,16 +150,6 @@ THIS = notes.c.id == parameter("id")
 # If-Match: the note is as it was read. What is NULL is not compared, and in a patch it stays.
 STILL = sa.and_(TEXT == coalesce(old_text, TEXT), COMPLETED == coalesce(old_completed, COMPLETED))
 CHANGED = {"text": coalesce(text, TEXT), "completed": coalesce(completed, COMPLETED)}
-
-
-def compiled(query: sa.ClauseElement) -> Statement:
-    """Return a query ready to run; to compile it takes longer than the rest of a request."""
-    dialect: Any = sqlite.dialect if SQLITE else postgresql.dialect
-    sql: Any = query.compile(dialect=dialect())
-    return str(sql), [(name, sql.params[name]) for name in getattr(sql, "positiontup", None) or ()]
-
-
-READY = compiled(sa.select(*NOTE).where(sa.false()))
 CREATE = compiled(sa.insert(notes).values(text=text, completed=completed).returning(*NOTE))
 READ = compiled(sa.select(*NOTE).where(THIS))
 UPDATE = compiled(sa.update(notes).values(CHANGED).where(THIS, STILL).returning(*NOTE))
@@ -184,19 +159,17 @@ DELETE = compiled(sa.delete(notes).where(THIS, STILL).returning(*NOTE))
 @lru_cache(maxsize=256)
 def list_statements(sort: str, given: frozenset[str], ids: int) -> tuple[Statement, Statement]:
     """Return the two statements of a kind of list: a page of its notes, and their number."""
-    wanted = sa.select(*NOTE)
-    if "completed" in given:
-        wanted = wanted.where(COMPLETED == completed)
-    if "q" in given:
-        wanted = wanted.where(notes.c.text.icontains(parameter("q", type_=sa.String), escape="/"))
-    if ids:
-        wanted = wanted.where(notes.c.id.in_([parameter(f"id{n}") for n in range(ids)]))
+    filters = {
+        "id": notes.c.id.in_([parameter(f"id{n}") for n in range(ids)]),
+        "completed": COMPLETED == completed,
+        "q": notes.c.text.icontains(parameter("q", type_=sa.String), escape="/"),
+    }
+    wanted = sa.select(*NOTE).where(*(filters[name] for name in filters if name in given))
     total = sa.select(sa.func.count()).select_from(wanted.subquery())
     if "after" in given:
         last = parameter("after")
         wanted = wanted.where(notes.c.id < last if sort == "-id" else notes.c.id > last)
-    # By code point, as SQLite does: Postgres alone would follow its locale.
-    by_code = sa.collate(TEXT, "BINARY" if SQLITE else "C")
+    by_code = sa.collate(TEXT, "BINARY" if SQLITE else "C")  # Postgres would follow its locale
     column = {"id": notes.c.id, "text": by_code, "completed": COMPLETED}[sort.removeprefix("-")]
     order = column.desc() if sort.startswith("-") else column
     page = wanted.order_by(order, notes.c.id).limit(parameter("take")).offset(parameter("skip"))
@@ -204,79 +177,54 @@ def list_statements(sort: str, given: frozenset[str], ids: int) -> tuple[Stateme
 
 
 # Database
-# asyncpg hands all others to the server, which then refuses the connection.
-DRIVER_PARAMETERS = re.compile(
-    r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+|"
-    "target_session_attrs|application_name|options|search_path|statement_cache_size"
-)
+async def connect(*_: Any, **__: Any) -> Any:  # noqa: RET503  # the last host raises
+    """Return a connection to the first host that gives one, each in its share of the time."""
+    for url in URLS:
+        with suppress(*FAILURES) if url != URLS[-1] else nullcontext():
+            async with asyncio.timeout(POOL_TIMEOUT / len(URLS)):
+                raw = await asyncpg.connect(url, **driver)
+                # A pooler's other clients may prepare statements under the same names.
+                backend = await raw.prepare("SELECT pg_backend_pid()", name="")
+                if cache or raw.get_server_pid() == await backend.fetchval():
+                    return raw
+                raw.terminate()
+                log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
+                return await asyncpg.connect(url, **driver | {"statement_cache_size": 0})
+
+
+PARAMETERS = r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+"
+PARAMETERS += "|target_session_attrs|application_name|options|search_path|statement_cache_size"
+CHOICES = {"sslmode": SSL_MODES, "statement_cache_size": "[0-9]{1,4}"}
+CHOICES["target_session_attrs"] = "any|primary|standby|read-write|read-only|prefer-standby"
 PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
 asyncpg_own = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 FAILURES = (OSError, sqlite3.DatabaseError, asyncpg.PostgresError, *asyncpg_own)
 # Beginnings of SQLSTATEs and of SQLite's names: what a database refuses for its own reasons.
 BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
 BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-LOST = ("08", "57")
-LOCK = "SELECT pg_advisory_xact_lock(730314)"
+LOWER = {0x3A3: "\u03c3", 0x130: "i"}  # as Postgres has it: SQLite's own knows ASCII only
+LOCK = "SELECT pg_advisory_xact_lock(730314)"  # IF NOT EXISTS alone fails when workers race
 TRIGRAMS = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes USING gin (text gin_trgm_ops)"""
-AWAY = "The database is not available; nothing was changed, so try again."
-LATE = "The database did not answer in time"
-FATES = {(503, False): AWAY, (503, True): AWAY, (504, False): f"{LATE}."}
-FATES[504, True] = f"{LATE}; the change may have been applied."
-
-
-async def connect(dsn: str, **options: Any) -> Any:  # noqa: RET503  # the last host raises
-    """Return a connection to the first host that gives one, each in its share of the time."""
-    start, several, end = re.findall("^(.*?//(?:[^/@]*@)?)([^/?]*)(.*)$", dsn)[0]
-    hosts = several.split(",")
-    for number, host in enumerate(hosts, start=1):
-        with suppress(*FAILURES) if number < len(hosts) else nullcontext():
-            async with asyncio.timeout(POOL_TIMEOUT / len(hosts)):
-                raw, direct = await asyncpg.connect(start + host + end, **options), bool(cache)
-                try:
-                    if not direct:
-                        backend = await raw.prepare("SELECT pg_backend_pid()", name="")
-                        direct = raw.get_server_pid() == await backend.fetchval()
-                finally:
-                    if not direct:
-                        raw.terminate()
-                if direct:
-                    return raw
-                # A pooler, where another client may have prepared something under the same name.
-                log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
-                options["statement_cache_size"] = 0
-                return await asyncpg.connect(start + host + end, **options)
-
-
-address, _, query = re.sub(r"^postgres[^:]*", "postgresql", DATABASE_URL).partition("?")
-if SQLITE:
-    file = Path(unquote(address.removeprefix("sqlite:///"))).absolute()
-    needed = [file.parent, file] if file.exists() else [file.parent]
-    if file.is_dir() or not all(os.access(path, os.W_OK) for path in needed):
-        stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
-    database = Database(address, timeout=0)  # run() waits for locks, so that nobody else has to
-else:
-    options = dict(parse_qsl(query))
-    if "ssl" in options:  # SQLAlchemy's spelling
-        options["sslmode"] = options.pop("ssl")
-    for name in [name for name in options if not DRIVER_PARAMETERS.fullmatch(name)]:
-        log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
-        del options[name]
-    for name, choices in (("sslmode", SSL_MODES), ("target_session_attrs", ROLES)):
-        if name in options and options[name] not in choices.split("|"):
-            stop("DATABASE_URL", f"its {name} must be one of {choices}")
-    cache = options.pop("statement_cache_size", "")
-    database = Database(
-        "postgresql://",  # asyncpg reads the URL: databases loses sslmode, refuses several hosts
-        dsn=f"{address}?{urlencode(options)}".removesuffix("?"),
-        database=None,
-        min_size=0,
-        max_size=POOL_SIZE + MAX_OVERFLOW,
-        command_timeout=1,  # of asyncpg's own errands, such as cancelling
-        statement_cache_size=int(cache) if cache.isdecimal() else 100,
-        connect=connect,
-        reset=nullcontext().__aexit__,  # a no-op: no request sets state, a reset is a round trip
-    )
+login, hosts, path, query = re.findall(r"//([^@/?]*@)?([^/?]*)([^?]*)\??(.*)", DATABASE_URL)[0]
+options = dict(parse_qsl(re.sub(r"\bssl=", "sslmode=", query)))  # ssl is SQLAlchemy's spelling
+for name in [name for name in options if not re.fullmatch(PARAMETERS, name)]:
+    log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
+    del options[name]  # asyncpg would hand it to the server, which would refuse the connection
+for name in options.keys() & CHOICES:
+    if not re.fullmatch(CHOICES[name], options[name]):
+        stop("DATABASE_URL", f"its {name} must be {CHOICES[name]}")
+cache = options.pop("statement_cache_size", "")
+driver = {"statement_cache_size": int(cache or 100), "command_timeout": 1}  # of its own errands
+URLS = [f"postgresql://{login}{host}{path}?{urlencode(options)}" for host in hosts.split(",")]
+file = Path(unquote(path[1:])).absolute()
+needed = [file.parent, file] if file.exists() else [file.parent]
+if SQLITE and (file.is_dir() or not all(os.access(each, os.W_OK) for each in needed)):
+    stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
+pool: Any = {"min_size": 0, "max_size": POOL_SIZE + MAX_OVERFLOW, "connect": connect}
+pool["reset"] = nullcontext().__aexit__  # nothing: no request sets state, and it is a round trip
+# No timeout: run() waits for SQLite's locks, so that nobody else has to.
+database = Database(f"sqlite://{path}", timeout=0) if SQLITE else Database("postgres://", **pool)
 shared: Any = None  # SQLite's one connection
 
 
@@ -293,7 +241,6 @@ async def send(raw: Any, sql: str, values: list[Any]) -> Any:
     try:
         return await raw.fetch(sql, *values, timeout=DB_TIMEOUT)
     except asyncpg.UndefinedTableError:
-        # Each script is a transaction; IF NOT EXISTS alone fails when two workers race.
         await raw.execute(";".join([LOCK, *definitions()]), timeout=DB_TIMEOUT)
         try:
             await raw.execute(f"{LOCK};{TRIGRAMS}", timeout=DB_TIMEOUT)
@@ -310,7 +257,7 @@ def verdict(error: Any, sent: bool, writes: bool) -> tuple[int, bool]:
     # Without a code, asyncpg found the connection broken or waited for too long.
     code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", "08"))
     if sent and not code.startswith((*BUSY, *BROKEN)):
-        if not code.startswith(LOST):
+        if not code.startswith(("08", "57")):  # the connection is lost
             error.__dict__["detail"] = None  # Postgres quotes the row in it: not for the log
             raise error
         if writes or isinstance(error, TimeoutError):
@@ -319,40 +266,25 @@ def verdict(error: Any, sent: bool, writes: bool) -> tuple[int, bool]:
 
 
 async def run(statement: Statement, **given: Any) -> Any:
-    """Return the rows of a statement; a parameter without a value is NULL.
-
-    What changed nothing is sent again until PATIENCE ends, and is 503 then; 504 if that is unknown.
-    """
+    """Return a statement's rows; 503 if nothing was changed in PATIENCE seconds, 504 if unknown."""
     sql, parameters = statement
     values = [given.get(name, default) for name, default in parameters]
     now, why, writes = asyncio.get_running_loop().time, "", not sql.startswith("SELECT")
     started = now()
     while True:
-        sent = False
-        connection = shared or database.connection()
+        connection, sent = shared or database.connection(), False
         try:
-            async with asyncio.timeout_at(started + PATIENCE):
-                await connection.__aenter__()
-            try:
+            async with asyncio.timeout_at(started + PATIENCE) as limit, connection:
+                limit.reschedule(None)  # it has a connection; send() has a limit of its own
                 sent = True
                 return await send(connection.raw_connection, sql, values)
-            finally:
-                await connection.__aexit__()
         except FAILURES as error:
             status, again = verdict(error, sent, writes)
-            if not (why and isinstance(error, TimeoutError)):  # which only says that time is up
-                why = " ".join(f"{type(error).__name__} {error}".split())
+            why = why or " ".join(f"{type(error).__name__} {error}".split())
             if not again or now() > started + PATIENCE:
-                what = "answer" if sent else "connection"
-                log.warning("No %s after %.2f s: %s", what, now() - started, why)
-                retry = {"Retry-After": "1"} if status == 503 else None
-                raise HTTPException(status, FATES[status, writes], retry) from None
+                log.warning("%s after %.2f s: %s", status, now() - started, why)
+                raise HTTPException(status) from None
         await asyncio.sleep(PAUSE)
-
-
-def lower(text: str | None) -> str:
-    """Return a text in lower case as Postgres has it, for SQLite, whose own knows ASCII only."""
-    return (text or "").replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
 
 
 @asynccontextmanager
@@ -362,22 +294,27 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await database.connect()
     async with database.connection() if SQLITE else nullcontext() as shared:
         if shared:
-            await shared.raw_connection.create_function("lower", 1, lower, deterministic=True)
+            await shared.raw_connection.create_function(
+                "lower", 1, lambda text: (text or "").translate(LOWER).lower(), deterministic=True
+            )
             for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *definitions()):
                 await run((sql, ()))
         elif not API_KEYS:
             log.warning("API_KEYS is unset: whoever reaches this service can change every note")
         with suppress(HTTPException):  # run() has logged it
-            await run(READY)
+            await run(READ, id=0)
         yield
     with suppress(*FAILURES):  # a stalled network is no reason for a traceback
         await database.disconnect()
 
 
-# Errors
+# Answers
 SENTENCES = {  # for what Starlette, FastAPI and pydantic say in too few words or too many
+    "Content Too Large": f"The body is over {MAX_BODY_BYTES} bytes.",
     "Not Found": "There is nothing at this path.",
     "Method Not Allowed": "This path does not take this method, but those in Allow.",
+    "Service Unavailable": "The database is not available; nothing was changed, so try again.",
+    "Gateway Timeout": "The database did not answer in time; a change may have been applied.",
     "There was an error parsing the body": "The body is not JSON.",
     "string_pattern_mismatch": "must not contain U+0000",
     "string_unicode": "must not contain a lone surrogate",
@@ -395,13 +332,11 @@ def problem(status: int, detail: str, headers: Any = None, **members: Any) -> Re
 async def refuse(request: Request, error: Any) -> Response:
     """Return an HTTPException, or what is wrong with a request, as a problem."""
     if isinstance(error, HTTPException):
-        headers = dict(error.headers or {})
+        headers = {"Retry-After": "1"} if error.status_code == 503 else dict(error.headers or {})
         if error.status_code == 405:  # Starlette names the methods of the path's first route only
-            routes = [r for r in app.routes if r.matches(request.scope)[0] != Match.NONE]
-            methods = set().union(*(getattr(route, "methods", ()) for route in routes))
-            headers["Allow"] = ", ".join(
-                sorted(methods | {"HEAD"} if "GET" in methods else methods)
-            )
+            routes: Any = [route for route in app.routes if route.matches(request.scope)[0].value]
+            allow = {method for route in routes for method in route.methods}
+            headers["Allow"] = ", ".join(sorted(allow | {"HEAD"} if "GET" in allow else allow))
         return problem(error.status_code, SENTENCES.get(error.detail, error.detail), headers)
     if isinstance(getattr(error, "body", None), bytes):  # FastAPI parses what is declared as JSON
         return problem(415, "The body must be JSON, and its Content-Type application/json.")
@@ -414,107 +349,6 @@ async def refuse(request: Request, error: Any) -> Response:
         wrong.setdefault(sent[0] if sent else name, SENTENCES.get(each["type"], each["msg"]))
     detail = "; ".join(f"{name}: {message}" for name, message in wrong.items())
     return problem(422, f"{detail}.", errors=wrong)
-
-
-# App and middleware
-STRING = {"type": "string"}
-MEMBERS: dict[str, Any] = dict.fromkeys(("type", "title", "detail", "message"), STRING)
-MEMBERS |= {"status": {"type": "integer"}}
-ERRORS = {"errors": {"type": "object", "additionalProperties": STRING}}
-PROBLEM = {"type": "object", "required": [*MEMBERS], "properties": MEMBERS | ERRORS}
-CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-TAGGED = "ETag Cache-Control"
-HEADERS = {"200": TAGGED, "304": TAGGED, "201": TAGGED + " Location"}
-HEADERS |= {"401": "WWW-Authenticate", "503": "Retry-After"}
-
-
-class Notes(FastAPI):
-    """FastAPI, whose OpenAPI document also has what all operations have in common."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document; a status that a docstring names is one of its answers."""
-        components = (document := super().openapi())["components"]
-        schemas = {k: v for k, v in components["schemas"].items() if "ValidationError" not in k}
-        components["schemas"] = schemas | {"Problem": PROBLEM}
-        if KEYS:
-            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        for path, operations in document["paths"].items():
-            stored, listed = path.endswith("/"), " Link X-Total-Count" * ("{" not in path)
-            common = "500" + " 422 503 504" * stored + " 401" * (stored and bool(KEYS))
-            for method, operation in operations.items():
-                codes = re.findall(r"\b[345]\d\d\b", operation["description"] + common)
-                operation["security"] = [{"key": []}] if "401" in codes else []
-                answers = operation["responses"]
-                for code in codes:
-                    answers[code] = {"description": HTTPStatus(int(code)).phrase}
-                    answers[code] |= {"content": CONTENT} if code != "304" else {}
-                for code in HEADERS.keys() & answers.keys():
-                    names = HEADERS[code] * (stored or code > "4")
-                    names += listed * (method == "get" and stored and code < "4")
-                    answers[code]["headers"] = {name: {"schema": STRING} for name in names.split()}
-        return document
-
-
-OPEN = {"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
-KEYS = [key.encode() for key in re.findall(r"[^\s,]+", API_KEYS)]
-
-
-async def edge(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve what all requests need, in ASGI itself, as BaseHTTPMiddleware is slow."""
-    if scope["type"] != "http":
-        return await inner(scope, receive, send)
-    headers = dict(scope["headers"])
-    size = declared = int(headers.get(b"content-length", 0))
-
-    async def limited() -> Message:
-        nonlocal size
-        message = await receive() if size <= MAX_BODY_BYTES else {}
-        size += 0 if declared else len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body is over {MAX_BODY_BYTES} bytes.")
-        return message
-
-    if scope["path"] not in OPEN:
-        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")  # RFC 6750
-        same = [hmac.compare_digest(key.strip(), each) for each in KEYS]
-        if KEYS and not (scheme.lower() == b"bearer" and any(same)):
-            detail = "This needs a key, sent as Authorization: Bearer KEY."
-            return await problem(401, detail, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
-        if not scope["path"].endswith("/"):
-            scope["path"] += "/"
-    if scope["method"] == "HEAD":
-        scope = {**scope, "method": "GET"}  # the server itself leaves the body out
-    try:
-        await inner(scope, limited, send)
-    except Exception:
-        log.exception("500 for %s %r", scope["method"], scope["path"])
-        await problem(500, "The service has a bug; its log tells.")(scope, receive, send)
-
-
-ERROR_TYPES = (HTTPException, RequestValidationError, ValidationError)
-app = Notes(
-    title="Notes",
-    version="1.0.0",
-    description=__doc__,
-    license_info={"name": "MIT", "identifier": "MIT"},
-    servers=[{"url": "/"}],
-    lifespan=lifespan,
-    redirect_slashes=False,
-    generate_unique_id_function=lambda route: route.name,
-    exception_handlers=dict.fromkeys(ERROR_TYPES, refuse),
-)
-app.add_middleware(lambda inner: partial(edge, inner))
-app.add_middleware(
-    CORSMiddleware,
-    allow_origins=re.findall(r"[^\s,]+", CORS_ORIGINS),
-    allow_origin_regex=CORS_ORIGIN_REGEX or None,
-    allow_credentials=CORS_ORIGINS != "*",
-    allow_methods=["*"],
-    allow_headers=["*"],
-    expose_headers=["Location", "Link", "ETag", "X-Total-Count", "Retry-After"],
-)
-
-# Answers
 
 
 def as_note(row: Sequence[Any]) -> dict[str, Any]:
@@ -558,18 +392,96 @@ async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **g
     raise HTTPException(412, f"The note with id {note_id} is no longer as If-Match names it.")
 
 
+# App and middleware
+OPEN = {"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+KEYS = [key.encode() for key in re.findall(r"[^\s,]+", API_KEYS)]
+STRING = {"type": "string"}
+TEXTS: Any = dict.fromkeys(("type", "title", "detail", "message"), str)
+Problem = create_model("Problem", **TEXTS, status=int, errors=(dict[str, str], Absent))
+CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+HEADERS = {"200": "ETag Cache-Control", "201": "ETag Cache-Control Location"}
+HEADERS |= {"304": "ETag Cache-Control", "401": "WWW-Authenticate", "503": "Retry-After"}
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document; a status that a docstring names is one of its answers."""
+    document = FastAPI.openapi(app)
+    if KEYS:
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        stored, listed = path.endswith("/"), " Link X-Total-Count" * bool(re.match("[^{]*/$", path))
+        common = "500" + " 422 503 504" * stored + " 401" * (stored and bool(KEYS))
+        for operation in operations.values():
+            codes = re.findall(r"\b[345]\d\d\b", operation["description"] + common)
+            answers = {code: each for code, each in operation["responses"].items() if code < "4"}
+            for code in codes:
+                answers[code] = {"description": HTTPStatus(int(code)).phrase}
+                answers[code] |= {"content": CONTENT} if code != "304" else {}
+            for code in HEADERS.keys() & answers.keys():
+                names = HEADERS[code] * (stored or code > "4") + listed * (code in ("200", "304"))
+                answers[code]["headers"] = {name: {"schema": STRING} for name in names.split()}
+            operation |= {"responses": answers, "security": [{"key": []}] if "401" in codes else []}
+    return document
+
+
+async def edge(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve what all requests need, in ASGI itself, as BaseHTTPMiddleware is slow."""
+    if scope["type"] != "http":
+        return await inner(scope, receive, send)
+    headers = dict(scope["headers"])
+    if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
+        inner = problem(413, SENTENCES["Content Too Large"])
+    if scope["path"] not in OPEN:
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")  # RFC 6750
+        same = [hmac.compare_digest(key.strip(), each) for each in KEYS]
+        if KEYS and not (scheme.lower() == b"bearer" and any(same)):
+            inner = problem(401, "Send Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})
+        if not scope["path"].endswith("/"):
+            scope["path"] += "/"
+    if scope["method"] == "HEAD":
+        scope = {**scope, "method": "GET"}  # the server itself leaves the body out
+    try:
+        await inner(scope, receive, send)
+    except Exception:
+        log.exception("500 for %s %r", scope["method"], scope["path"])
+        await problem(500, "The service has a bug; its log tells.")(scope, receive, send)
+
+
+ERROR_TYPES = (HTTPException, RequestValidationError, ValidationError)
+app = FastAPI(
+    title="Notes",
+    version="1.0.0",
+    description=__doc__,
+    lifespan=lifespan,
+    redirect_slashes=False,
+    responses={422: {"model": Problem}},
+    generate_unique_id_function=lambda route: route.name,
+    exception_handlers=dict.fromkeys(ERROR_TYPES, refuse),
+)
+app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation does it
+app.add_middleware(lambda inner: partial(edge, inner))
+app.add_middleware(
+    CORSMiddleware,
+    allow_origins=re.findall(r"[^\s,]+", CORS_ORIGINS),
+    allow_origin_regex=CORS_ORIGIN_REGEX or None,
+    allow_credentials=CORS_ORIGINS != "*",
+    allow_methods=["*"],
+    allow_headers=["*"],
+    expose_headers=["Location", "Link", "ETag", "X-Total-Count", "Retry-After"],
+)
+
 # Routes
 # Parameters that handlers read for themselves: by way of FastAPI each costs 80 us or more.
-TAGS = {"type": "array", "items": STRING}
-KNOWN = {"in": "header", "name": "If-None-Match", "schema": TAGS}
-MATCH = {"parameters": [{"in": "header", "name": "If-Match", "schema": TAGS}]}
+KNOWN = {"in": "header", "name": "If-None-Match", "schema": STRING}
+MATCH = {"in": "header", "name": "If-Match", "schema": STRING}
 fields = Page.model_json_schema()["properties"].items()
 PAGE = [KNOWN, *({"in": "query", "name": name, "schema": kind} for name, kind in fields)]
 PATCH = {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}}
-MERGE = {**MATCH, "requestBody": {"content": PATCH}}
+MERGE = {"parameters": [MATCH], "requestBody": {"content": PATCH}}
+STORES: Any = {"response_model": Note, "max_body_size": MAX_BODY_BYTES}  # edge() sees no chunks
 
 
-@app.post("/notes/", status_code=201, response_model=Note)
+@app.post("/notes/", status_code=201, **STORES)
 async def create_note(note: NoteIn) -> Response:
     """Store a new note; 400, 413, 415 or 422 when the body is none."""
     created = as_note((await run(CREATE, **{"completed": False, **note}))[0])
@@ -578,18 +490,14 @@ async def create_note(note: NoteIn) -> Response:
 
 @app.get("/notes/", response_model=list[Note], openapi_extra={"parameters": PAGE})
 async def read_notes(request: Request) -> Response:
-    """Return a page of the notes, oldest first, empty past the end; 304 when it is known.
-
-    json-server's `_start`, `_end`, `_sort`, `_order` and `text_like` are understood as well.
-    """
-    query, ids = request.query_params, request.query_params.getlist("id")
-    page = Page.model_validate({"take": "100" if ids else "20", **query, "id": ids})
+    """Return a page of the notes (json-server's parameters do, too); 304 when it is known."""
+    page = Page.model_validate(asked(request.query_params))
     if page.after and page.sort not in ("id", "-id"):
-        wrong = {"loc": ("after",), "type": "after", "msg": "goes with sort=id or sort=-id only"}
+        wrong = {"loc": ["after"], "type": "after", "msg": "goes with sort=id or sort=-id only"}
         raise RequestValidationError([wrong])
-    given = {name: value for name, value in page if value not in (None, "")}
+    given = {name: value for name, value in page if value not in (None, "", [])}
     given |= {f"id{n}": note_id for n, note_id in enumerate(page.id)}
-    statement, total = list_statements(page.sort, frozenset(given), len(ids))
+    statement, total = list_statements(page.sort, frozenset(given), len(page.id))
     items = [as_note(row) for row in await run(statement, **{**given, "take": page.take + 1})]
     headers = link(items, page, request)
     if page.count:
@@ -603,19 +511,19 @@ async def read_note(note_id: Id, request: Request) -> Response:
     return answer(await one(READ, note_id), 200, request)
 
 
-@app.put("/notes/{note_id}/", response_model=Note, openapi_extra=MATCH)
+@app.put("/notes/{note_id}/", openapi_extra={"parameters": [MATCH]}, **STORES)
 async def update_note(note_id: Id, note: NoteUpdate, request: Request) -> Response:
     """Replace a note; 404, 412 when If-Match names another version, 400, 413 or 415."""
     return answer(await one(UPDATE, note_id, request.headers.getlist("if-match"), **note))
 
 
-@app.patch("/notes/{note_id}/", response_model=Note, openapi_extra=MERGE)
+@app.patch("/notes/{note_id}/", openapi_extra=MERGE, **STORES)
 async def patch_note(note_id: Id, note: NotePatch, request: Request) -> Response:
     """Change a part of a note (RFC 7396); 404, 412 as for PUT, 400, 413 or 415."""
     return answer(await one(UPDATE, note_id, request.headers.getlist("if-match"), **note))
 
 
-@app.delete("/notes/{note_id}/", response_model=DeletedNote, openapi_extra=MATCH)
+@app.delete("/notes/{note_id}/", response_model=DeletedNote, openapi_extra={"parameters": [MATCH]})
 async def delete_note(note_id: Id, request: Request) -> Response:
     """Delete a note and return it; 404, 412 when If-Match names another version of it."""
     deleted = await one(DELETE, note_id, request.headers.getlist("if-match"))
@@ -631,7 +539,7 @@ async def livez() -> dict[str, str]:
 @app.get("/readyz")
 async def readyz() -> dict[str, str]:
     """Tell that the database answers, too; 503 while it is away, 504 while it is too slow."""
-    await run(READY)
+    await run(READ, id=0)
     return {"status": "ok"}
 
 

@@ -100,7 +100,10 @@ async def one(statement: main.Statement, product_id: int, **given: Any) -> dict[
 
 
 # Routes
-@app.post("/products/", status_code=201, response_model=Product)
+STORES: Any = {"response_model": Product, "max_body_size": main.MAX_BODY_BYTES}
+
+
+@app.post("/products/", status_code=201, **STORES)
 async def create_product(product: ProductIn) -> Response:
     """Store a new product; 400, 413 or 415 when the body is none."""
     created = as_product((await main.run(CREATE, **product))[0])
@@ -126,14 +129,14 @@ async def read_product(product_id: Id, request: Request) -> Response:
     return main.answer(await one(READ, product_id), 200, request)
 
 
-@app.put("/products/{product_id}/", response_model=Product)
+@app.put("/products/{product_id}/", **STORES)
 async def update_product(product_id: Id, product: ProductUpdate) -> Response:
     """Replace what is given of a product; 404, 400, 413 or 415."""
     described = "description" in product
     return main.answer(await one(UPDATE, product_id, described=described, **product))
 
 
-@app.patch("/products/{product_id}/stock/", response_model=Product)
+@app.patch("/products/{product_id}/stock/", **STORES)
 async def update_stock(product_id: Id, stock: Stock) -> Response:
     """Set how many of a product there are; 404, 400, 413 or 415."""
     return main.answer(await one(UPDATE, product_id, described=False, **stock))

@@ -113,15 +113,15 @@ def load(main: Path, **variables: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_value_without_sense_ends_the_start(
-    main: Path, name: str, value: str, capfd: pytest.CaptureFixture[str]
+    main: Path, name: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The start ends with one line that names the variable, and a status that is not 0."""
     with pytest.raises(SystemExit) as end:
         load(main, **{name: value})
-    printed = capfd.readouterr()
     assert end.value.code not in (0, None)
-    assert (printed.out, printed.err.count("\n")) == ("", 1)
-    assert printed.err.startswith(f"{name}: ")
+    (line,) = caplog.messages
+    assert line.startswith(f"{name}: ")
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_value_without_sense_ends_the_start(
     ],
 )
 def test_line_says_what_the_variable_may_be(
-    main: Path, name: str, value: str, form: str, capfd: pytest.CaptureFixture[str]
+    main: Path, name: str, value: str, form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The line tells the form or the bound that a value has to keep."""
     with pytest.raises(SystemExit):
         load(main, **{name: value})
-    assert form in capfd.readouterr().err
+    assert form in caplog.text
 
 
 def test_process_ends_without_a_traceback(main: Path) -> None:
@@ -183,11 +183,11 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)
 def test_value_with_sense_is_taken(
-    main: Path, name: str, value: str, capfd: pytest.CaptureFixture[str]
+    main: Path, name: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A value that makes sense is read without a word."""
     load(main, **{name: value})
-    assert capfd.readouterr() == ("", "")
+    assert caplog.messages == []
 
 
 def test_every_variable_is_in_the_table() -> None:
