@@ -27,14 +27,14 @@ from starlette.config import Config
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
-from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # 3.11's do not go together
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # pydantic's choice before 3.12
 
 
 # Configuration
 def stop(name: str, reason: str) -> NoReturn:
     """End the process before it serves, with one line that names a variable."""
     log.critical("%s: %s", name, reason)
-    raise SystemExit(4)  # gunicorn's own for an app that cannot load: it would try again after 1
+    raise SystemExit(4)  # gunicorn gives up on this one; after 1 it would start workers for ever
 
 
 def setting(name: str, default: Any, kind: Any = str, reason: str = "", **bounds: Any) -> Any:
@@ -50,7 +50,7 @@ log = logging.getLogger("uvicorn.error")  # the one that uvicorn and gunicorn's 
 config = Config(env if (env := Path(__file__).with_name(".env")).is_file() else None)
 SSL_MODES = "disable|allow|prefer|require|verify-ca|verify-full"
 host: str = setting("host_server", "", pattern=r"^([\w-]+(\.[\w-]+)*)?$", reason="must be a host")
-port: int = setting("db_server_port", 5432, int, ge=0, le=65_535)
+port: int = setting("db_server_port", 5432, int, ge=0, le=65_535)  # the tutorial's variables
 others = {"db_username": "postgres", "db_password": "secret", "database_name": "fastapi"}
 user, password, name = (quote(setting(*each), "") for each in others.items())
 ssl_mode: str = setting("ssl_mode", "prefer", pattern=f"^({SSL_MODES})$")
@@ -59,9 +59,29 @@ HOST_PORT = r"(\[[\w:.%]+\]|[\w%-]+(\.[\w%-]+)*)?(:[0-6]?\d{1,4})?"
 URL = r"^(sqlite:///[^?#]+|postgres(ql)?(\+asyncpg)?://([^@/?#\s]*@)?"
 URL += rf"{HOST_PORT}(,{HOST_PORT})*(/[^/?#\s]*)?(\?[^#\s]*)?)$"
 URL_FORM = "must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/NAME percent-encoded"
-default = tutorial if host else "sqlite:///./notes.db"  # the tutorial had these variables
+default = tutorial if host else "sqlite:///./notes.db"
 DATABASE_URL: str = setting("DATABASE_URL", default, pattern=URL, reason=URL_FORM)
 SQLITE = DATABASE_URL.startswith("sqlite")
+PARAMETERS = "host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|options"
+PARAMETERS += "|ssl(mode|cert|key|rootcert|crl|password|negotiation|_m(in|ax)_protocol_version)"
+PARAMETERS += "|target_session_attrs|application_name|search_path|statement_cache_size"
+CHOICES = {"sslmode": SSL_MODES, "statement_cache_size": "[0-9]{1,4}"}
+CHOICES["target_session_attrs"] = "any|primary|standby|read-write|read-only"
+login, hosts, path, rest = re.findall(r"//([^@/?]*@)?([^/?]*)([^?]*)\??(.*)", DATABASE_URL)[0]
+options = dict(parse_qsl(re.sub(r"\bssl=", "sslmode=", rest)))  # ssl is SQLAlchemy's spelling
+for name in [name for name in options if not re.fullmatch(PARAMETERS, name)]:
+    log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
+    del options[name]  # it would hand it to the server, which would refuse the connection
+for name in options.keys() & CHOICES:
+    if not re.fullmatch(CHOICES[name], options[name]):
+        stop("DATABASE_URL", f"its {name} must match {CHOICES[name]}")
+driver = {name: int(options.pop(name)) for name in ["statement_cache_size"] if name in options}
+driver["command_timeout"] = 1  # second, for what asyncpg does by itself: fetch() has its own
+URLS = [f"postgresql://{login}{host}{path}?{urlencode(options)}" for host in hosts.split(",")]
+file = Path(unquote(path[1:])).absolute()
+needed = [file.parent, file] if file.exists() else [file.parent]
+if SQLITE and (file.is_dir() or not all(os.access(each, os.W_OK) for each in needed)):
+    stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
 POOL_SIZE: int = setting("POOL_SIZE", 5, int, ge=1, le=1_000)
 MAX_OVERFLOW: int = setting("MAX_OVERFLOW", 0, int, ge=0, le=1_000)
 POOL_TIMEOUT: float = setting("POOL_TIMEOUT", 2, float, gt=0, le=3_600)
@@ -92,7 +112,7 @@ NOTE = (notes.c.id, TEXT, COMPLETED)
 
 # Models
 DIGITS = re.compile("-?[0-9]{1,20}")  # pydantic itself would take 1.0, +1 and 1_000 as well
-Digits = BeforeValidator(lambda given: given if DIGITS.fullmatch(str(given)) else None)
+Digits = BeforeValidator(lambda given: given if DIGITS.fullmatch(given) else None)
 Whole = Annotated[int, Field(ge=0, le=2**63 - 1), Digits]
 Take = Annotated[int, Field(ge=0, le=100), Digits]
 Id = Annotated[int, Field(ge=1, le=2**63 - 1), Digits]
@@ -101,7 +121,7 @@ Flag = Annotated[Boolean, BeforeValidator({"true": True, "false": False}.get)]
 Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]  # Postgres stores no NUL
 Escaped = AfterValidator(lambda given: re.sub(r"([%_/])", r"/\1", given))  # for LIKE
 Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$"), Escaped]
-Absent: Any = Field(default_factory=type(None))  # a default of None that OpenAPI does not show
+Absent: Any = Field(default_factory=lambda: None)  # a default of None that OpenAPI does not show
 Note = TypedDict("Note", {"id": int, "text": str, "completed": bool})
 DeletedNote = TypedDict("DeletedNote", {"id": int, "text": str, "completed": bool, "message": str})
 NoteIn = TypedDict("NoteIn", {"text": Text, "completed": NotRequired[Boolean]})
@@ -124,9 +144,9 @@ class Page(BaseModel):
 
 
 def asked(query: Any) -> dict[str, Any]:
-    """Return what a list is asked for; json-server's parameters become ours, and count."""
+    """Return a list's parameters, json-server's under our names; they ask for a total, too."""
     ids, start, end = query.getlist("id"), query.get("_start", "0"), query.get("_end", "")
-    given = {"take": "100" if ids else "20"} | {JSON_SERVER.get(k, k): v for k, v in query.items()}
+    given = ({"take": "100"} if ids else {}) | {JSON_SERVER.get(k, k): v for k, v in query.items()}
     if DIGITS.fullmatch(start) and DIGITS.fullmatch(end):
         given["take"] = str(int(end) - int(start))
     if query.get("_order", "").lower() == "desc":
@@ -142,12 +162,12 @@ def compiled(query: sa.ClauseElement) -> "Statement":
     return str(sql), [(name, sql.params[name]) for name in getattr(sql, "positiontup", None) or ()]
 
 
-Statement = tuple[str, Sequence[tuple[str, Any]]]  # SQL, and its parameters with their defaults
+Statement = tuple[str, Sequence[tuple[str, Any]]]  # SQL, parameters and literals' values
 parameter: Any = partial(sa.bindparam, type_=sa.BigInteger)
 text, old_text = (parameter(name, type_=sa.String) for name in ("text", "old_text"))
 completed, old_completed = (parameter(n, type_=sa.Boolean) for n in ("completed", "old_completed"))
 THIS = notes.c.id == parameter("id")
-# If-Match: the note is as it was read. What is NULL is not compared, and in a patch it stays.
+# What is left out is NULL: without If-Match none is compared, and PATCH keeps the note's.
 STILL = sa.and_(TEXT == coalesce(old_text, TEXT), COMPLETED == coalesce(old_completed, COMPLETED))
 CHANGED = {"text": coalesce(text, TEXT), "completed": coalesce(completed, COMPLETED)}
 CREATE = compiled(sa.insert(notes).values(text=text, completed=completed).returning(*NOTE))
@@ -157,16 +177,16 @@ DELETE = compiled(sa.delete(notes).where(THIS, STILL).returning(*NOTE))
 
 
 @lru_cache(maxsize=256)
-def list_statements(sort: str, given: frozenset[str], ids: int) -> tuple[Statement, Statement]:
+def list_statements(sort: str, names: frozenset[str], ids: int) -> tuple[Statement, Statement]:
     """Return the two statements of a kind of list: a page of its notes, and their number."""
     filters = {
         "id": notes.c.id.in_([parameter(f"id{n}") for n in range(ids)]),
         "completed": COMPLETED == completed,
         "q": notes.c.text.icontains(parameter("q", type_=sa.String), escape="/"),
     }
-    wanted = sa.select(*NOTE).where(*(filters[name] for name in filters if name in given))
+    wanted = sa.select(*NOTE).where(*(each for name, each in filters.items() if name in names))
     total = sa.select(sa.func.count()).select_from(wanted.subquery())
-    if "after" in given:
+    if "after" in names:
         last = parameter("after")
         wanted = wanted.where(notes.c.id < last if sort == "-id" else notes.c.id > last)
     by_code = sa.collate(TEXT, "BINARY" if SQLITE else "C")  # Postgres would follow its locale
@@ -183,59 +203,40 @@ async def connect(*_: Any, **__: Any) -> Any:  # noqa: RET503  # the last host r
         with suppress(*FAILURES) if url != URLS[-1] else nullcontext():
             async with asyncio.timeout(POOL_TIMEOUT / len(URLS)):
                 raw = await asyncpg.connect(url, **driver)
-                # A pooler's other clients may prepare statements under the same names.
-                backend = await raw.prepare("SELECT pg_backend_pid()", name="")
-                if cache or raw.get_server_pid() == await backend.fetchval():
+                # Behind a pooler the two differ, and other clients' statements have the same names.
+                pid = await (await raw.prepare("SELECT pg_backend_pid()", name="")).fetchval()
+                if "statement_cache_size" in driver or pid == raw.get_server_pid():
                     return raw
                 raw.terminate()
                 log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
-                return await asyncpg.connect(url, **driver | {"statement_cache_size": 0})
+                driver["statement_cache_size"] = 0
+                return await asyncpg.connect(url, **driver)
 
 
-PARAMETERS = r"host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|ssl\w+"
-PARAMETERS += "|target_session_attrs|application_name|options|search_path|statement_cache_size"
-CHOICES = {"sslmode": SSL_MODES, "statement_cache_size": "[0-9]{1,4}"}
-CHOICES["target_session_attrs"] = "any|primary|standby|read-write|read-only|prefer-standby"
 PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
 asyncpg_own = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-FAILURES = (OSError, sqlite3.DatabaseError, asyncpg.PostgresError, *asyncpg_own)
-# Beginnings of SQLSTATEs and of SQLite's names: what a database refuses for its own reasons.
+FAILURES = (OSError, sqlite3.OperationalError, asyncpg.PostgresError, *asyncpg_own)
+# Beginnings of SQLSTATEs and of SQLite's names. What is busy is tried again, what is broken is not.
 BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
 BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-LOWER = {0x3A3: "\u03c3", 0x130: "i"}  # as Postgres has it: SQLite's own knows ASCII only
+LOWER = {0x3A3: "\u03c3", 0x130: "i"}  # as on Postgres: no final sigma, no dot above
 LOCK = "SELECT pg_advisory_xact_lock(730314)"  # IF NOT EXISTS alone fails when workers race
 TRIGRAMS = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes USING gin (text gin_trgm_ops)"""
-login, hosts, path, query = re.findall(r"//([^@/?]*@)?([^/?]*)([^?]*)\??(.*)", DATABASE_URL)[0]
-options = dict(parse_qsl(re.sub(r"\bssl=", "sslmode=", query)))  # ssl is SQLAlchemy's spelling
-for name in [name for name in options if not re.fullmatch(PARAMETERS, name)]:
-    log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
-    del options[name]  # asyncpg would hand it to the server, which would refuse the connection
-for name in options.keys() & CHOICES:
-    if not re.fullmatch(CHOICES[name], options[name]):
-        stop("DATABASE_URL", f"its {name} must be {CHOICES[name]}")
-cache = options.pop("statement_cache_size", "")
-driver = {"statement_cache_size": int(cache or 100), "command_timeout": 1}  # of its own errands
-URLS = [f"postgresql://{login}{host}{path}?{urlencode(options)}" for host in hosts.split(",")]
-file = Path(unquote(path[1:])).absolute()
-needed = [file.parent, file] if file.exists() else [file.parent]
-if SQLITE and (file.is_dir() or not all(os.access(each, os.W_OK) for each in needed)):
-    stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
 pool: Any = {"min_size": 0, "max_size": POOL_SIZE + MAX_OVERFLOW, "connect": connect}
 pool["reset"] = nullcontext().__aexit__  # nothing: no request sets state, and it is a round trip
-# No timeout: run() waits for SQLite's locks, so that nobody else has to.
 database = Database(f"sqlite://{path}", timeout=0) if SQLITE else Database("postgres://", **pool)
-shared: Any = None  # SQLite's one connection
+shared: Any = None  # SQLite's one connection, without a timeout: run() waits for locks
 
 
 def definitions() -> list[str]:
-    """Return the SQL that makes the tables that are not there."""
+    """Return the SQL that makes the tables that are not there, of this module and of others."""
     tables = metadata.sorted_tables
     return [compiled(sa.schema.CreateTable(table, if_not_exists=True))[0] for table in tables]
 
 
-async def send(raw: Any, sql: str, values: list[Any]) -> Any:
-    """Return the rows of a statement, on the driver's own connection."""
+async def fetch(raw: Any, sql: str, values: list[Any]) -> Any:
+    """Return a statement's rows, on the driver's own connection; make the tables if need be."""
     if SQLITE:
         return await raw.execute_fetchall(sql, values)
     try:
@@ -254,30 +255,29 @@ async def send(raw: Any, sql: str, values: list[Any]) -> Any:
 
 def verdict(error: Any, sent: bool, writes: bool) -> tuple[int, bool]:
     """Return a failure's status, and whether to try again; raise it if it is a bug of ours."""
-    # Without a code, asyncpg found the connection broken or waited for too long.
+    # No code: a connection that is lost or slow (or asyncpg misused, which looks the same).
     code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", "08"))
-    if sent and not code.startswith((*BUSY, *BROKEN)):
-        if not code.startswith(("08", "57")):  # the connection is lost
-            error.__dict__["detail"] = None  # Postgres quotes the row in it: not for the log
-            raise error
-        if writes or isinstance(error, TimeoutError):
-            return 504, False
-    return 503, not code.startswith(BROKEN)
+    if not sent or code.startswith((*BUSY, *BROKEN)):
+        return 503, not code.startswith(BROKEN)
+    if not code.startswith(("08", "57")):  # the connection is there: what was sent is wrong
+        error.detail = None  # Postgres quotes the row in it: not for the log
+        raise error
+    return (504, False) if writes or isinstance(error, TimeoutError) else (503, True)
 
 
 async def run(statement: Statement, **given: Any) -> Any:
     """Return a statement's rows; 503 if nothing was changed in PATIENCE seconds, 504 if unknown."""
     sql, parameters = statement
     values = [given.get(name, default) for name, default in parameters]
-    now, why, writes = asyncio.get_running_loop().time, "", not sql.startswith("SELECT")
-    started = now()
+    now = asyncio.get_running_loop().time
+    started, why, writes = now(), "", not sql.startswith("SELECT")
     while True:
         connection, sent = shared or database.connection(), False
         try:
             async with asyncio.timeout_at(started + PATIENCE) as limit, connection:
-                limit.reschedule(None)  # it has a connection; send() has a limit of its own
+                limit.reschedule(None)  # it has a connection; fetch() has a limit of its own
                 sent = True
-                return await send(connection.raw_connection, sql, values)
+                return await fetch(connection.raw_connection, sql, values)
         except FAILURES as error:
             status, again = verdict(error, sent, writes)
             why = why or " ".join(f"{type(error).__name__} {error}".split())
@@ -294,15 +294,14 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await database.connect()
     async with database.connection() if SQLITE else nullcontext() as shared:
         if shared:
-            await shared.raw_connection.create_function(
-                "lower", 1, lambda text: (text or "").translate(LOWER).lower(), deterministic=True
-            )
+            make = shared.raw_connection.create_function  # its own lower() knows ASCII only
+            await make("lower", 1, lambda t: (t or "").translate(LOWER).lower(), deterministic=True)
             for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *definitions()):
                 await run((sql, ()))
-        elif not API_KEYS:
+        elif not API_KEYS:  # SQLite is for one's own machine
             log.warning("API_KEYS is unset: whoever reaches this service can change every note")
         with suppress(HTTPException):  # run() has logged it
-            await run(READ, id=0)
+            await run(READ, id=0)  # of Postgres' tables, fetch() makes those that are not there
         yield
     with suppress(*FAILURES):  # a stalled network is no reason for a traceback
         await database.disconnect()
@@ -314,7 +313,7 @@ SENTENCES = {  # for what Starlette, FastAPI and pydantic say in too few words o
     "Not Found": "There is nothing at this path.",
     "Method Not Allowed": "This path does not take this method, but those in Allow.",
     "Service Unavailable": "The database is not available; nothing was changed, so try again.",
-    "Gateway Timeout": "The database did not answer in time; a change may have been applied.",
+    "Gateway Timeout": "The database did not answer in time; a write may have been applied.",
     "There was an error parsing the body": "The body is not JSON.",
     "string_pattern_mismatch": "must not contain U+0000",
     "string_unicode": "must not contain a lone surrogate",
@@ -338,15 +337,15 @@ async def refuse(request: Request, error: Any) -> Response:
             allow = {method for route in routes for method in route.methods}
             headers["Allow"] = ", ".join(sorted(allow | {"HEAD"} if "GET" in allow else allow))
         return problem(error.status_code, SENTENCES.get(error.detail, error.detail), headers)
-    if isinstance(getattr(error, "body", None), bytes):  # FastAPI parses what is declared as JSON
+    if isinstance(getattr(error, "body", None), bytes):  # not declared as JSON
         return problem(415, "The body must be JSON, and its Content-Type application/json.")
     wrong: dict[str, str] = {}
     for each in error.errors():
         if each["type"] == "json_invalid" or (each["type"], each["loc"]) == ("missing", ("body",)):
             return problem(400, "The body is not JSON.")
         name = next((part for part in each["loc"] if part not in ("path", "query", "body")), "body")
-        sent = [k for k, v in JSON_SERVER.items() if v == name and k in request.query_params]
-        wrong.setdefault(sent[0] if sent else name, SENTENCES.get(each["type"], each["msg"]))
+        theirs = [k for k, v in JSON_SERVER.items() if v == name and k in request.query_params]
+        wrong.setdefault(theirs[0] if theirs else name, SENTENCES.get(each["type"], each["msg"]))
     detail = "; ".join(f"{name}: {message}" for name, message in wrong.items())
     return problem(422, f"{detail}.", errors=wrong)
 
@@ -369,7 +368,7 @@ def answer(item: Any, status: int = 200, request: Any = None, **headers: str) ->
 
 def link(items: list[Any], page: Any, request: Request) -> dict[str, str]:
     """Return the header that leads to the next page, if an item too many says that there is one."""
-    if not len(items) > page.take > 0:
+    if page.take == 0 or len(items) <= page.take:
         return {}
     last, by_id = items[page.take - 1]["id"], page.sort in ("id", "-id")
     start = ("after", last) if by_id else ("skip", page.skip + page.take)
@@ -380,7 +379,7 @@ def link(items: list[Any], page: Any, request: Request) -> dict[str, str]:
 
 async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **given: Any) -> Any:
     """Return the note that a statement finds; 404, or 412 when If-Match names another version."""
-    tags = {tag.strip() for tag in ",".join(match or "*").split(",")}
+    tags = {tag.strip() for tag in ",".join(match or ["*"]).split(",")}
     if "*" not in tags:
         seen = await one(READ, note_id)  # which the statement itself then compares
         given |= {"old_text": seen["text"], "old_completed": seen["completed"]}
@@ -392,15 +391,22 @@ async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **g
     raise HTTPException(412, f"The note with id {note_id} is no longer as If-Match names it.")
 
 
-# App and middleware
+# OpenAPI, middleware and app
 OPEN = {"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 KEYS = [key.encode() for key in re.findall(r"[^\s,]+", API_KEYS)]
 STRING = {"type": "string"}
 TEXTS: Any = dict.fromkeys(("type", "title", "detail", "message"), str)
 Problem = create_model("Problem", **TEXTS, status=int, errors=(dict[str, str], Absent))
 CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-HEADERS = {"200": "ETag Cache-Control", "201": "ETag Cache-Control Location"}
-HEADERS |= {"304": "ETag Cache-Control", "401": "WWW-Authenticate", "503": "Retry-After"}
+TAGS = ["ETag", "Cache-Control"]
+HEADERS = {"201": [*TAGS, "Location"], "401": ["WWW-Authenticate"], "503": ["Retry-After"]}
+# What handlers read for themselves: by way of FastAPI each costs 80 us or more.
+GUARDED = [{"in": "header", "name": "If-Match", "schema": STRING}]
+TAGGED = [{"in": "header", "name": "If-None-Match", "schema": STRING}]
+fields = Page.model_json_schema()["properties"].items()
+LISTED = [*TAGGED, *({"in": "query", "name": name, "schema": kind} for name, kind in fields)]
+PATCH = {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}}
+MERGED = {"parameters": GUARDED, "requestBody": {"content": PATCH}}
 
 
 def openapi() -> dict[str, Any]:
@@ -409,37 +415,38 @@ def openapi() -> dict[str, Any]:
     if KEYS:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():
-        stored, listed = path.endswith("/"), " Link X-Total-Count" * bool(re.match("[^{]*/$", path))
-        common = "500" + " 422 503 504" * stored + " 401" * (stored and bool(KEYS))
+        stored, tags = path not in OPEN, TAGS if "{" in path else [*TAGS, "Link", "X-Total-Count"]
+        headers = {**HEADERS, "200": tags if stored else [], "304": tags}
+        common = ["500", "422", "503", "504"] if stored else ["500"]
+        common += ["401"] if stored and KEYS else []
         for operation in operations.values():
-            codes = re.findall(r"\b[345]\d\d\b", operation["description"] + common)
             answers = {code: each for code, each in operation["responses"].items() if code < "4"}
-            for code in codes:
+            for code in re.findall(r"\b[345]\d\d\b", operation["description"]) + common:
                 answers[code] = {"description": HTTPStatus(int(code)).phrase}
                 answers[code] |= {"content": CONTENT} if code != "304" else {}
-            for code in HEADERS.keys() & answers.keys():
-                names = HEADERS[code] * (stored or code > "4") + listed * (code in ("200", "304"))
-                answers[code]["headers"] = {name: {"schema": STRING} for name in names.split()}
-            operation |= {"responses": answers, "security": [{"key": []}] if "401" in codes else []}
+            for code in headers.keys() & answers.keys():
+                answers[code]["headers"] = {name: {"schema": STRING} for name in headers[code]}
+            operation["responses"] = answers
+            operation["security"] = [{"key": []}] if "401" in answers else []
     return document
 
 
 async def edge(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve what all requests need, in ASGI itself, as BaseHTTPMiddleware is slow."""
+    """Answer 401, 413 and 500, complete paths and serve HEAD; BaseHTTPMiddleware is slow."""
     if scope["type"] != "http":
         return await inner(scope, receive, send)
     headers = dict(scope["headers"])
     if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
-        inner = problem(413, SENTENCES["Content Too Large"])
-    if scope["path"] not in OPEN:
+        inner = problem(413, SENTENCES["Content Too Large"])  # a Response is an ASGI app, too
+    if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN:
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")  # RFC 6750
         same = [hmac.compare_digest(key.strip(), each) for each in KEYS]
         if KEYS and not (scheme.lower() == b"bearer" and any(same)):
-            inner = problem(401, "Send Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})
+            inner = problem(401, "Send a key, as a Bearer token.", {"WWW-Authenticate": "Bearer"})
         if not scope["path"].endswith("/"):
-            scope["path"] += "/"
+            scope = {**scope, "path": scope["path"] + "/"}  # a copy: the server logs its own
     if scope["method"] == "HEAD":
-        scope = {**scope, "method": "GET"}  # the server itself leaves the body out
+        scope = {**scope, "method": "GET"}  # the server sees HEAD still, and leaves the body out
     try:
         await inner(scope, receive, send)
     except Exception:
@@ -454,14 +461,14 @@ app = FastAPI(
     description=__doc__,
     lifespan=lifespan,
     redirect_slashes=False,
-    responses={422: {"model": Problem}},
+    responses={422: {"model": Problem}},  # so that openapi() can refer to it
     generate_unique_id_function=lambda route: route.name,
     exception_handlers=dict.fromkeys(ERROR_TYPES, refuse),
 )
 app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation does it
 app.add_middleware(lambda inner: partial(edge, inner))
 app.add_middleware(
-    CORSMiddleware,
+    CORSMiddleware,  # added last, so outermost: edge's own answers need its headers, too
     allow_origins=re.findall(r"[^\s,]+", CORS_ORIGINS),
     allow_origin_regex=CORS_ORIGIN_REGEX or None,
     allow_credentials=CORS_ORIGINS != "*",
@@ -471,14 +478,7 @@ app.add_middleware(
 )
 
 # Routes
-# Parameters that handlers read for themselves: by way of FastAPI each costs 80 us or more.
-KNOWN = {"in": "header", "name": "If-None-Match", "schema": STRING}
-MATCH = {"in": "header", "name": "If-Match", "schema": STRING}
-fields = Page.model_json_schema()["properties"].items()
-PAGE = [KNOWN, *({"in": "query", "name": name, "schema": kind} for name, kind in fields)]
-PATCH = {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}}
-MERGE = {"parameters": [MATCH], "requestBody": {"content": PATCH}}
-STORES: Any = {"response_model": Note, "max_body_size": MAX_BODY_BYTES}  # edge() sees no chunks
+STORES: Any = {"response_model": Note, "max_body_size": MAX_BODY_BYTES}  # for chunked bodies
 
 
 @app.post("/notes/", status_code=201, **STORES)
@@ -488,7 +488,7 @@ async def create_note(note: NoteIn) -> Response:
     return answer(created, 201, Location=f"/notes/{created['id']}/")
 
 
-@app.get("/notes/", response_model=list[Note], openapi_extra={"parameters": PAGE})
+@app.get("/notes/", openapi_extra={"parameters": LISTED}, response_model=list[Note])
 async def read_notes(request: Request) -> Response:
     """Return a page of the notes (json-server's parameters do, too); 304 when it is known."""
     page = Page.model_validate(asked(request.query_params))
@@ -505,25 +505,25 @@ async def read_notes(request: Request) -> Response:
     return answer(items[: page.take], 200, request, **headers)
 
 
-@app.get("/notes/{note_id}/", response_model=Note, openapi_extra={"parameters": [KNOWN]})
+@app.get("/notes/{note_id}/", openapi_extra={"parameters": TAGGED}, response_model=Note)
 async def read_note(note_id: Id, request: Request) -> Response:
     """Return a note; 404 when there is none, 304 when it is known to If-None-Match."""
     return answer(await one(READ, note_id), 200, request)
 
 
-@app.put("/notes/{note_id}/", openapi_extra={"parameters": [MATCH]}, **STORES)
+@app.put("/notes/{note_id}/", openapi_extra={"parameters": GUARDED}, **STORES)
 async def update_note(note_id: Id, note: NoteUpdate, request: Request) -> Response:
     """Replace a note; 404, 412 when If-Match names another version, 400, 413 or 415."""
     return answer(await one(UPDATE, note_id, request.headers.getlist("if-match"), **note))
 
 
-@app.patch("/notes/{note_id}/", openapi_extra=MERGE, **STORES)
+@app.patch("/notes/{note_id}/", openapi_extra=MERGED, **STORES)
 async def patch_note(note_id: Id, note: NotePatch, request: Request) -> Response:
     """Change a part of a note (RFC 7396); 404, 412 as for PUT, 400, 413 or 415."""
     return answer(await one(UPDATE, note_id, request.headers.getlist("if-match"), **note))
 
 
-@app.delete("/notes/{note_id}/", response_model=DeletedNote, openapi_extra={"parameters": [MATCH]})
+@app.delete("/notes/{note_id}/", openapi_extra={"parameters": GUARDED}, response_model=DeletedNote)
 async def delete_note(note_id: Id, request: Request) -> Response:
     """Delete a note and return it; 404, 412 when If-Match names another version of it."""
     deleted = await one(DELETE, note_id, request.headers.getlist("if-match"))
@@ -546,5 +546,5 @@ async def readyz() -> dict[str, str]:
 app.add_route("/", lambda _: Response(None, 307, {"Location": "/docs"}), include_in_schema=False)
 
 if __name__ == "__main__":
-    # No proxy stands before it, and nobody kills it when a client never ends its request.
+    # No proxy is in front to be believed, and nobody else ends it when a request is stuck.
     uvicorn.run(app, host=HOST, port=PORT, proxy_headers=False, timeout_graceful_shutdown=5)

@@ -27,11 +27,13 @@ from tests.fixtures import (
     GROCERIES,
     Deployment,
     added,
+    deployed,
     everything,
     missing_id,
     problem,
+    reached,
 )
-from tests.servers import ROOT, Service, environment
+from tests.servers import ROOT, Postgres, Service, environment, until
 
 Body = dict[str, Any] | None
 
@@ -114,6 +116,13 @@ def test_an_id_never_comes_back(client: TestClient) -> None:
     assert missing_id(client) < added(client)["id"]
 
 
+def test_an_id_may_be_past_2_to_the_31(on_postgres: Deployment) -> None:
+    """Ids have 64 bits on Postgres, too, where an INTEGER has 32."""
+    on_postgres.sql(f"INSERT INTO notes (id, text, completed) VALUES ({2**40}, 'far', false)")
+    assert on_postgres.client.get(f"/notes/{2**40}/").json()["text"] == "far"
+    assert on_postgres.client.delete(f"/notes/{2**40}/").status_code == 200
+
+
 @pytest.mark.parametrize("text", ["", "\U0001f34b" * 65_536, "\x01\x7f\u2028\r\n\t\"'\\ %_"])
 def test_text_is_kept_as_it_is(client: TestClient, text: str) -> None:
     """Every text of 0 to 65,536 characters is read back as it was written."""
@@ -133,6 +142,12 @@ def test_the_root_leads_to_the_docs(client: TestClient) -> None:
     response = client.get("/")
     assert (response.is_redirect, response.headers["Location"]) == (True, "/docs")
     assert client.get("/docs").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/docs", "/redoc", "/openapi.json"])
+def test_a_root_path_goes_before_every_path(client: TestClient, path: str) -> None:
+    """Behind a router that puts a path before the service's own, what is open is found there."""
+    assert TestClient(client.app, root_path="/api").get(f"/api{path}").status_code == 200
 
 
 def test_the_last_slash_may_be_left_out(client: TestClient) -> None:
@@ -340,6 +355,13 @@ def test_a_changed_note_is_read_anew(client: TestClient) -> None:
 # Over a socket
 
 
+def test_the_access_log_has_the_path_that_was_asked_for(tmp_path: Path) -> None:
+    """The server logs a path without its last slash, and HEAD, as they came."""
+    with Service.python(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.db") as service:
+        httpx2.head(f"{service.url}/notes")
+        until(lambda: '"HEAD /notes HTTP/1.1" 200' in service.log.read_text())
+
+
 def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) -> None:
     """Of twelve writers with the same tag one gets 200, eleven get 412, and its note is stored."""
     together = Barrier(12)
@@ -358,6 +380,23 @@ def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) 
         answers = sorted(writers.map(write, range(12)), key=lambda answer: answer.status_code)
         assert [answer.status_code for answer in answers] == [200] + [412] * 11
         assert httpx2.get(url).json() == answers[0].json()
+
+
+@WRITES
+def test_a_change_that_comes_between_is_412(postgres: Postgres, method: str, body: Body) -> None:
+    """A write whose tag was right is 412 when another change is stored before it is."""
+    url = postgres.create_database(f"between_{method.lower()}")
+    with deployed(DATABASE_URL=url) as client, reached(url) as sql, ThreadPoolExecutor(1) as writer:
+        created = client.post("/notes/", json=GROCERIES)
+        headers = {"If-Match": created.headers["ETag"]}
+        sql("BEGIN")
+        sql("UPDATE notes SET text = 'another'")
+        path = created.headers["Location"]
+        answer = writer.submit(client.request, method, path, json=body, headers=headers)
+        until(lambda: "Lock" in postgres.sql("SELECT wait_event_type FROM pg_stat_activity"))
+        sql("COMMIT")
+        assert problem(answer.result()) == 412
+        assert everything(client) == [{**created.json(), "text": "another"}]
 
 
 # All calls together

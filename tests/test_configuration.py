@@ -30,6 +30,7 @@ REFUSED = [
     ("DATABASE_URL", "postgresql://notes:sec@ret@127.0.0.1/notes"),
     ("DATABASE_URL", f"{SERVER}/notes?sslmode=perhaps"),
     ("DATABASE_URL", f"{SERVER}/notes?target_session_attrs=fast"),
+    ("DATABASE_URL", f"{SERVER},127.0.0.2/notes?target_session_attrs=prefer-standby"),
     ("POOL_SIZE", "many"),
     ("POOL_SIZE", "0"),
     ("POOL_SIZE", "-1"),
@@ -179,6 +180,22 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
     assert log.startswith(f"{name}: ")
     assert "Traceback" not in log
     assert "Booting worker" not in log
+
+
+def test_gunicorn_that_does_not_preload_ends_too() -> None:
+    """The first worker that cannot load the service ends the master, and none is tried again."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0"],
+        cwd=ROOT,
+        env=environment(POOL_SIZE="many"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=15,
+    )
+    assert ended.returncode != 0
+    assert ended.stderr.count("POOL_SIZE: ") == 1
+    assert ended.stderr.count("Booting worker") == 1
 
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)

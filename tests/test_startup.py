@@ -212,7 +212,9 @@ def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str
         assert sql("SELECT id, text, completed FROM notes").fetchall() == [tuple(note.values())]
 
 
-@pytest.mark.parametrize("key", ["channel_binding", "connect_timeout", "pgbouncer"])
+@pytest.mark.parametrize(
+    "key", ["channel_binding", "connect_timeout", "pgbouncer", "sslcompression"]
+)
 def test_parameters_that_asyncpg_does_not_know_are_dropped(
     postgres: Postgres, caplog: pytest.LogCaptureFixture, key: str
 ) -> None:

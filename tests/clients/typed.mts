@@ -32,7 +32,7 @@ test("a list takes typed parameters, repeated ones too, and is typed", async () 
 
 test("a tag that is sent back as If-Match guards a write", async () => {
   const { id, etag } = await create("fix tap");
-  const params = { path: { note_id: id }, header: { "If-Match": [etag] } };
+  const params = { path: { note_id: id }, header: { "If-Match": etag } };
   const patched = await client.PATCH("/notes/{note_id}/", { params, body: { completed: true } });
   assert.equal(patched.data?.completed, true);
   const deleted = await client.DELETE("/notes/{note_id}/", { params });
