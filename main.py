@@ -219,7 +219,8 @@ FAILURES = (OSError, sqlite3.OperationalError, asyncpg.PostgresError, *asyncpg_o
 # Beginnings of SQLSTATEs and of SQLite's names. What is busy is tried again, what is broken is not.
 BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
 BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-LOWER = {0x3A3: "\u03c3", 0x130: "i"}  # as on Postgres: no final sigma, no dot above
+# As on Postgres, of each letter by itself: SQLite's own lower() knows ASCII only.
+LOWER = ("lower", 1, lambda text: (text or "").replace("Σ", "\u03c3").replace("İ", "i").lower())
 LOCK = "SELECT pg_advisory_xact_lock(730314)"  # IF NOT EXISTS alone fails when workers race
 TRIGRAMS = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes USING gin (text gin_trgm_ops)"""
@@ -294,8 +295,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await database.connect()
     async with database.connection() if SQLITE else nullcontext() as shared:
         if shared:
-            make = shared.raw_connection.create_function  # its own lower() knows ASCII only
-            await make("lower", 1, lambda t: (t or "").translate(LOWER).lower(), deterministic=True)
+            await shared.raw_connection.create_function(*LOWER, deterministic=True)
             for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *definitions()):
                 await run((sql, ()))
         elif not API_KEYS:  # SQLite is for one's own machine

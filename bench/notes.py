@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-# As the tutorial makes it. What this service adds to its own table, its peers need not pay for.
+# As this service makes it, without the index for searches, for which its peers need not pay.
 TABLES = {
     "postgres": "CREATE TABLE IF NOT EXISTS notes "
     "(id bigserial PRIMARY KEY, text varchar NOT NULL, completed boolean NOT NULL)",

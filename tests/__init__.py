@@ -1,1 +1,1 @@
-"""The tests that need more than the service inside one process."""
+"""All tests but those of the calls, and what tests share."""

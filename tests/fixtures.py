@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -56,6 +57,28 @@ def reached(url: str) -> Iterator[Callable[[str], Any]]:
         connection = psycopg.connect(url, autocommit=True)
     with closing(connection):
         yield connection.execute
+
+
+def address(url: str) -> tuple[str, str, str]:
+    """Return the user (and password), the host and the database of a URL."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    return login, host, parts.path.removeprefix("/")
+
+
+@contextmanager
+def role(url: str, name: str, password: str, *grants: str) -> Iterator[None]:
+    """Lend a user who has these rights in a database."""
+    with reached(url) as sql:
+        sql(f"DROP ROLE IF EXISTS {name}")
+        sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        for grant in grants:
+            sql(f"GRANT {grant} TO {name}")
+        try:
+            yield
+        finally:
+            sql(f"DROP OWNED BY {name}")
+            sql(f"DROP ROLE {name}")
 
 
 class Deployment(NamedTuple):

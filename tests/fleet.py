@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from tests.load import Load
-from tests.servers import Postgres, Service, free_port, until
+from tests.servers import Postgres, Service, free_port, listening, until
 
 PGBOUNCER = """
 [databases]
@@ -70,13 +70,6 @@ def pgbouncer(server: Postgres, connections: int) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait()
-
-
-def listening(port: int) -> bool:
-    """Return whether somebody accepts connections on a port."""
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-        return True
-    return False
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx2
 
+from tests.fixtures import ORIGIN, problem
 from tests.servers import Service, until
 
 UNREACHABLE = "unreachable"  # in place of a status: there was no connection
@@ -26,7 +27,10 @@ class Crowd:
     def __init__(self, service: Service) -> None:
         """Name the service."""
         self.client = httpx2.Client(
-            base_url=service.url, timeout=30, limits=httpx2.Limits(max_connections=None)
+            base_url=service.url,
+            headers={"Origin": ORIGIN},
+            timeout=30,
+            limits=httpx2.Limits(max_connections=None),
         )
         self.threads = ThreadPoolExecutor(100)
         self.sent: list[Future[httpx2.Response]] = []
@@ -67,7 +71,7 @@ def statuses(answers: Answers) -> dict[int, int]:
 
 def refused(answers: Answers) -> bool:
     """Tell whether all answers are 503 and say when to come again."""
-    seen = {(answer.status_code, answer.headers.get("Retry-After")) for answer in answers}
+    seen = {(problem(answer), answer.headers.get("Retry-After")) for answer in answers}
     return seen == {(503, "1")}
 
 

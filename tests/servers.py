@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -12,32 +11,43 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlencode, urlsplit
+from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
 
 import httpx2
 import psycopg
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NO_SKIPS = os.environ.get("NO_SKIPS") == "1"  # set by .ci/run, which installs all that is needed
 MAIN_VARIABLES = (
     "DATABASE_URL host_server db_server_port database_name db_username db_password ssl_mode "
     "POOL_SIZE MAX_OVERFLOW POOL_TIMEOUT DB_TIMEOUT CORS_ORIGINS CORS_ORIGIN_REGEX API_KEYS "
-    "MAX_BODY_BYTES HOST PORT WEB_CONCURRENCY"
+    "MAX_BODY_BYTES HOST PORT"
 ).split()
 
 
+def skip(reason: str) -> NoReturn:
+    """Skip the calling test, or fail it where skips are forbidden."""
+    # .ci/run, which installs all that is needed, forbids them.
+    (pytest.fail if os.environ.get("NO_SKIPS") == "1" else pytest.skip)(reason)
+
+
 def needs(*programs: str) -> None:
-    """Skip the calling test when a program is missing, or fail it where skips are forbidden."""
+    """Skip the calling test when a program is missing."""
     if missing := [program for program in programs if not shutil.which(program)]:
-        (pytest.fail if NO_SKIPS else pytest.skip)(f"not installed: {', '.join(missing)}")
+        skip(f"not installed: {', '.join(missing)}")
 
 
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def listening(port: int) -> bool:
+    """Tell whether somebody takes connections on a port of 127.0.0.1."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(condition: Callable[[], Any], seconds: float = 15, what: str = "the condition") -> Any:
@@ -53,7 +63,8 @@ def until(condition: Callable[[], Any], seconds: float = 15, what: str = "the co
 
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without the service's variables, plus the given ones."""
-    kept = {name: value for name, value in os.environ.items() if name not in MAIN_VARIABLES}
+    left_out = {*MAIN_VARIABLES, "WEB_CONCURRENCY"}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return {**kept, **variables}
 
 
@@ -121,6 +132,8 @@ class Postgres:
         """Make an empty cluster."""
         options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
         self.command("initdb", f"--pgdata={self.data}", "--locale=C.UTF-8", *options)
+        rules = self.data / "pg_hba.conf"  # these two alone have to know their passwords
+        rules.write_text(f'host all odd,"no@tes" all scram-sha-256\n{rules.read_text()}')
         return self
 
     def configure(self, **settings: str) -> None:
@@ -148,22 +161,16 @@ class Postgres:
         """Run pg_ctl and wait until it is done."""
         self.command("pg_ctl", action, f"--pgdata={self.data}", "--wait", "--silent", *options)
 
-    @property
-    def running(self) -> bool:
-        """Whether the server has a process."""
-        return (self.data / "postmaster.pid").exists()
-
     def remove(self) -> None:
         """Stop the server and delete its folder."""
-        if self.running:
+        if (self.data / "postmaster.pid").exists():  # it runs
             with contextlib.suppress(subprocess.CalledProcessError):
                 self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def url(self, database: str = "postgres", **parameters: str) -> str:
+    def url(self, database: str = "postgres") -> str:
         """Return the URL of one of the server's databases."""
-        query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}" + (query and f"?{query}")
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Return what psql prints for a statement, unaligned and without headers."""
@@ -188,9 +195,9 @@ class GivenPostgres(Postgres):
         self.port = self.address.port or 5432
         self.made: list[str] = []
 
-    def url(self, database: str = "postgres", **parameters: str) -> str:
+    def url(self, database: str = "postgres") -> str:
         """Return the URL of one of the server's databases."""
-        return self.address._replace(path=f"/{database}", query=urlencode(parameters)).geturl()
+        return self.address._replace(path=f"/{database}").geturl()
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Return the rows of a statement as psql prints them, unaligned and without headers."""
@@ -224,13 +231,13 @@ class Service:
             )
 
     @classmethod
-    def gunicorn(cls, folder: Path, *options: str, app: str = "main:app", **variables: str) -> Self:
+    def gunicorn(cls, folder: Path, app: str = "main:app", **variables: str) -> Self:
         """Start the service as the Procfile does, with two workers."""
         line = (ROOT / "Procfile").read_text().split(":", 1)[1].split()
         line = [app if word == "main:app" else word for word in line]
         command = [str(Path(sys.executable).with_name(line[0])), *line[1:], "--no-control-socket"]
         variables.setdefault("WEB_CONCURRENCY", "2")
-        return cls([*command, *options], folder, **variables)
+        return cls(command, folder, **variables)
 
     @classmethod
     def python(cls, folder: Path, **variables: str) -> Self:
@@ -252,12 +259,11 @@ class Service:
         until(answers, seconds, f"200 from {path}")
         return self
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 15) -> int:
-        """Send a signal, wait for the end, and return the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
+    def stop(self) -> int:
+        """Send SIGTERM, wait for the end, and return the exit status."""
+        self.process.terminate()
         try:
-            return self.process.wait(seconds)
+            return self.process.wait(15)
         finally:
             self.process.kill()
             self.process.wait()

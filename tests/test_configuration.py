@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures import deployed
-from tests.servers import MAIN_VARIABLES, ROOT, Postgres, Service, environment
+from tests.fixtures import added, address, deployed, reached, role
+from tests.servers import MAIN_VARIABLES, ROOT, Postgres, Service, environment, free_port
 
 SERVER = "postgresql://notes:secret@127.0.0.1"
 REFUSED = [
@@ -102,7 +103,7 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(main: Path, **variables: str) -> dict[str, Any]:
     """Return the globals of a main.py that is loaded with these variables alone."""
-    if variables.keys() & {"db_server_port", "database_name", "ssl_mode"}:
+    if any(name.islower() for name in variables):  # the tutorial's
         variables.setdefault("host_server", "127.0.0.1")  # without it they mean nothing
     with pytest.MonkeyPatch.context() as patch:
         for name in MAIN_VARIABLES:
@@ -202,21 +203,21 @@ def test_gunicorn_that_does_not_preload_ends_too() -> None:
 def test_value_with_sense_is_taken(
     main: Path, name: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A value that makes sense is read without a word."""
-    load(main, **{name: value})
+    """A value that makes sense is taken without a word."""
+    settings = load(main, **{name: value})
+    assert name.islower() or settings[name] == type(settings[name])(value)
     assert caplog.messages == []
 
 
 def test_every_variable_is_in_the_table() -> None:
     """The table has a value for each variable that main.py reads."""
-    assert {name for name, _ in TAKEN} == {*MAIN_VARIABLES} - {"WEB_CONCURRENCY"}
+    assert {name for name, _ in TAKEN} == {*MAIN_VARIABLES}
 
 
 def test_empty_value_is_the_default(main: Path) -> None:
     """A variable that is set to nothing counts as unset."""
-    names = [name for name in MAIN_VARIABLES if name != "WEB_CONCURRENCY"]
-    empty, unset = load(main, **dict.fromkeys(names, "")), load(main)
-    settings = [name for name in names if name.isupper()]
+    empty, unset = load(main, **dict.fromkeys(MAIN_VARIABLES, "")), load(main)
+    settings = [name for name in MAIN_VARIABLES if name.isupper()]
     assert [empty[name] for name in settings] == [unset[name] for name in settings]
 
 
@@ -231,6 +232,7 @@ def test_env_file_gives_way_to_the_environment(main: Path, tmp_path: Path) -> No
 def test_variables_of_the_tutorial_reach_the_database(postgres: Postgres) -> None:
     """The tutorial's variables connect, whatever characters their values hold."""
     postgres.create_database("my notes")
+    postgres.sql('DROP ROLE IF EXISTS "no@tes"')
     postgres.sql("CREATE ROLE \"no@tes\" LOGIN SUPERUSER PASSWORD '@/#:%?'")
     variables = {
         "host_server": "127.0.0.1",
@@ -243,3 +245,54 @@ def test_variables_of_the_tutorial_reach_the_database(postgres: Postgres) -> Non
     with deployed(**variables) as client:
         assert client.get("/readyz").status_code == 200
     assert postgres.sql("SELECT to_regclass('notes')", "my notes").strip() == "notes"
+
+
+def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
+    """DATABASE_URL is taken where host_server is set, too."""
+    settings = load(main, host_server="nowhere.invalid", DATABASE_URL=f"{SERVER}/notes")
+    assert settings["DATABASE_URL"] == f"{SERVER}/notes"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "postgres://{login}@{host}/{name}",
+        "postgresql://{login}@{host}/{name}",
+        "postgresql+asyncpg://{login}@{host}/{name}",
+        "postgresql+asyncpg://{login}@{host}/{name}?ssl=prefer",
+        "postgres://{login}@{host}/{name}?sslmode=prefer&target_session_attrs=read-write",
+        "postgres://{login}@{host}/{name}?statement_cache_size=0",
+        "postgres://{login}@127.0.0.1:{closed},{host}/{name}?target_session_attrs=any",
+        "postgres://odd:p%40ss%2Fw%3Ard%25@{host}/{name}",
+    ],
+)
+def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str) -> None:
+    """Each way to write a Postgres URL reaches the database that it names."""
+    url = postgres.create_database("spelling")
+    login, host, name = address(url)
+    spelt = spelling.format(login=login, host=host, name=name, closed=free_port())
+    with role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"), reached(url) as sql:
+        with deployed(DATABASE_URL=spelt) as client:
+            note = added(client)
+        assert sql("SELECT id, text, completed FROM notes").fetchall() == [tuple(note.values())]
+
+
+@pytest.mark.parametrize(
+    "key", ["channel_binding", "connect_timeout", "pgbouncer", "sslcompression"]
+)
+def test_parameters_that_asyncpg_does_not_know_are_dropped(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    """A key that only other clients understand is left out, and a warning names it."""
+    url = postgres.create_database("spelling")
+    with deployed(DATABASE_URL=f"{url}?{key}=1") as client:
+        added(client)
+    assert [record.levelname for record in caplog.records if key in record.message] == ["WARNING"]
+
+
+@pytest.mark.parametrize("file", ["notes.db", "my notes%.db"])
+def test_a_sqlite_url_names_a_file(tmp_path: Path, file: str) -> None:
+    """What follows sqlite:/// is the file, with percent-encoding."""
+    with deployed(DATABASE_URL=f"sqlite:///{tmp_path}/{quote(file)}") as client:
+        added(client)
+    assert (tmp_path / file).is_file()

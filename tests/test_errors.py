@@ -13,13 +13,11 @@ from tests.fixtures import (
     ORIGIN,
     Deployment,
     added,
-    deployed,
     everything,
     missing_id,
     problem,
-    reached,
 )
-from tests.servers import Postgres, Service
+from tests.servers import Service
 
 JSON = {"Content-Type": "application/json"}
 LARGEST_ID = 2**63 - 1
@@ -130,7 +128,8 @@ def test_deep_nesting_is_refused(client: TestClient, method: str) -> None:
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     body = f'{{"text": {nested(960)}, "completed": true}}'
     response = client.request(method, path, content=body.encode(), headers=JSON)
-    assert problem(response, *response.json().get("errors", [])) in (400, 422)
+    blamed = ["text"] if response.status_code == 422 else []
+    assert problem(response, *blamed) in (400, 422)
     assert everything(client) == [note]
 
 
@@ -178,16 +177,19 @@ def padded(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-@pytest.mark.parametrize("chunks", [1, 3], ids=["with a length", "chunked"])
-def test_a_body_over_the_limit_is_413(client: TestClient, method: str, chunks: int) -> None:
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
+def test_a_body_over_the_limit_is_413(client: TestClient, method: str, chunked: bool) -> None:
     """A body over a mebibyte is 413 and writes nothing; a body of just that size is taken."""
+
+    def sent(body: bytes) -> Any:
+        return iter([body[:10], body[10:LIMIT], body[LIMIT:]]) if chunked else body
+
     note = added(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     for body in padded(LIMIT + 1), padded(3_000_000):
-        content = body if chunks == 1 else iter([body[:10], body[10:LIMIT], body[LIMIT:]])
-        assert problem(client.request(method, path, content=content, headers=JSON)) == 413
+        assert problem(client.request(method, path, content=sent(body), headers=JSON)) == 413
     assert everything(client) == [note]
-    response = client.request(method, path, content=padded(LIMIT), headers=JSON)
+    response = client.request(method, path, content=sent(padded(LIMIT)), headers=JSON)
     assert response.status_code == (201 if method == "POST" else 200)
 
 
@@ -216,64 +218,6 @@ def test_a_bug_is_500(deployment: Deployment, method: str, path: str, body: Body
     assert client.get("/notes/").status_code == 200
 
 
-def test_a_locked_sqlite_is_503(tmp_path: Path) -> None:
-    """A write that SQLite's lock keeps out for DB_TIMEOUT is 503; reads go on."""
-    url = f"sqlite:///{tmp_path}/notes.db"
-    with deployed(DATABASE_URL=url, DB_TIMEOUT="0.3") as client, reached(url) as sql:
-        sql("BEGIN EXCLUSIVE")
-        response = client.post("/notes/", json=GROCERIES)
-        assert problem(response) == 503
-        assert response.headers["Retry-After"] == "1"
-        assert everything(client) == []
-        sql("COMMIT")
-        note = added(client)
-        assert everything(client) == [note]
-
-
-def test_a_locked_postgres_is_504(postgres: Postgres) -> None:
-    """A statement that Postgres took and keeps for DB_TIMEOUT is 504, and tells a write's fate."""
-    url = postgres.create_database("locked")
-    with deployed(DATABASE_URL=url, DB_TIMEOUT="0.3") as client, reached(url) as sql:
-        sql("BEGIN")
-        sql("LOCK TABLE notes")
-        read, write = client.get("/notes/"), client.post("/notes/", json=GROCERIES)
-        sql("COMMIT")
-    assert (problem(read), problem(write)) == (504, 504)
-    assert "may have been applied" in write.json()["detail"]
-
-
-def test_a_read_only_postgres_is_503(postgres: Postgres) -> None:
-    """A write that Postgres refuses as read-only is 503; it is done when Postgres takes writes."""
-    url = postgres.create_database("read_only")
-    with deployed(DATABASE_URL=url) as client:
-        note = added(client)
-    with reached(url) as sql:
-        [(name,)] = sql("SELECT current_database()").fetchall()
-        sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    with deployed(DATABASE_URL=url, POOL_TIMEOUT="0.3") as client, reached(url) as sql:
-        response = client.post("/notes/", json=GROCERIES)
-        assert problem(response) == 503
-        assert response.headers["Retry-After"] == "1"
-        assert everything(client) == [note]
-        sql("SET default_transaction_read_only = off")
-        sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
-        assert client.post("/notes/", json=GROCERIES).status_code == 201
-
-
-def test_a_missing_key_is_401(empty_database: str) -> None:
-    """Where keys are set, the notes need one, the probes do not, and the documentation says so."""
-    with deployed(DATABASE_URL=empty_database, API_KEYS="one, two") as client:
-        for headers in {}, {"Authorization": "Bearer three"}, {"Authorization": "Basic one"}:
-            response = client.post("/notes/", json=GROCERIES, headers=headers)
-            assert problem(response) == 401
-            assert response.headers["WWW-Authenticate"] == "Bearer"
-        assert client.get("/readyz").status_code == 200
-        document = client.get("/openapi.json").json()
-        assert "401" in document["paths"]["/notes/"]["post"]["responses"]
-        client.headers["Authorization"] = "Bearer two"
-        assert everything(client) == []
-
-
 def test_a_connection_outlives_odd_requests(tmp_path: Path) -> None:
     """A connection still serves after a HEAD, a 404, a 405 and two kinds of 413."""
     url = f"sqlite:///{tmp_path}/notes.db"
@@ -290,3 +234,5 @@ def test_a_connection_outlives_odd_requests(tmp_path: Path) -> None:
         assert problem(client.post("/notes", content=padded(3_000_000), headers=JSON)) == 413
         assert problem(client.post("/notes", content=chunked, headers=JSON)) == 413
         assert client.get(path).json() == note
+        ports = re.findall(r'127\.0\.0\.1:(\d+) - "\w+ /no', service.log.read_text())
+        assert len(set(ports)) == 1

@@ -16,9 +16,10 @@ import psutil
 import psycopg
 import pytest
 
+from tests.fixtures import problem
 from tests.load import CUT_OFF, UNREACHABLE, Answers, Crowd, Load, refused, slowest, statuses
 from tests.proxy import Proxy
-from tests.servers import NO_SKIPS, Postgres, Service, needs, own_postgres, until
+from tests.servers import Postgres, Service, listening, needs, own_postgres, skip, until
 
 PASSWORD = "correct-horse"  # the servers trust everybody: it only must not be logged
 SLOTS = 10  # POOL_SIZE's default, times two workers
@@ -199,7 +200,7 @@ def check_slots(server: Postgres, service: Service, database: str = "postgres") 
 def test_restart_of_postgres_costs_no_read(
     mode: str, server: Postgres, service: Service, report: Report
 ) -> None:
-    """A restart of Postgres under load fails a few writes at most, and no answer is untrue."""
+    """A restart of Postgres under load fails no read, and no answer to a write is untrue."""
     log = Log(service)
     with Load(service) as load:
         load.proceed(WRITES)
@@ -236,10 +237,10 @@ def test_killed_worker_fails_only_its_own_requests(
     check_slots(server, service)
 
 
-def test_hup_cuts_off_no_request_that_has_begun(
+def test_hup_stores_no_write_that_it_cuts_off(
     server: Postgres, service: Service, report: Report
 ) -> None:
-    """HUP under load replaces the workers; what meets a closing connection changes nothing."""
+    """HUP under load replaces the workers; no write that is cut off is stored."""
     log = Log(service)
     with Load(service) as load:
         load.proceed(WRITES)
@@ -294,17 +295,11 @@ def terminate(service: Service, whom: str) -> None:
             process.terminate()
 
 
-def listens(service: Service) -> bool:
-    """Tell whether the service takes connections."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", service.port)) == 0
-
-
 @pytest.mark.parametrize("whom", ["master", "all"])
 def test_sigterm_under_load_ends_the_service_in_order(
     whom: str, server: Postgres, tmp_path: Path, report: Report
 ) -> None:
-    """After SIGTERM every request that has begun is answered, and the processes are gone soon."""
+    """After SIGTERM no write that was cut off is stored, and the processes are gone soon."""
     server.create_database("ending")
     with (
         Service.gunicorn(tmp_path, DATABASE_URL=url(server.port, "ending")) as service,
@@ -314,8 +309,8 @@ def test_sigterm_under_load_ends_the_service_in_order(
         load.proceed(WRITES)
         old = workers(service)
         terminate(service, whom)
-        until(lambda: not listens(service))
-        service.process.terminate()
+        until(lambda: not listening(service.port))
+        service.process.terminate()  # a second one changes nothing
         assert service.process.wait(5) == 0
     report(load)
     stored = texts(server, "ending")
@@ -344,7 +339,7 @@ def test_sigterm_waits_for_answers_but_not_for_idle_connections(
             crowd.post("1", "2", "3", "4")
             until(lambda: len(waiting(server, "ending")) == 4)
             terminate(service, "all")
-            until(lambda: not listens(service))
+            until(lambda: not listening(service.port))
         assert statuses(crowd.answers()) == {201: 4}
         assert service.process.wait(5) == 0
     assert sorted(texts(server, "ending")) == ["1", "2", "3", "4"]
@@ -399,7 +394,7 @@ def test_locked_table_is_given_up(server: Postgres, hasty_service: Service, repo
         answers = crowd.answers()
         assert not waiting(server)
     report(f"{statuses(answers)} after {slowest(answers):.2f} s")
-    assert statuses(answers) == {504: 4}
+    assert [problem(answer) for answer in answers] == [504] * 4
     assert 3 <= slowest(answers) < 5  # DB_TIMEOUT, and room
     assert all("may have been applied" in answer.json()["detail"] for answer in answers[:2])
     assert "locked out" not in texts(server)
@@ -478,7 +473,7 @@ def test_stalled_network_is_answered_within_eight_seconds(
     for text, answer in zip(written, answers, strict=False):
         maybe = "may have been applied" in answer.json()["detail"]
         assert maybe == (answer.status_code == 504)
-        assert stored.count(text) <= maybe
+        assert stored.count(text) <= int(maybe)
     assert len(failures) == len(answers)
     assert log.calm
 
@@ -486,7 +481,7 @@ def test_stalled_network_is_answered_within_eight_seconds(
 def test_write_whose_reply_is_cut_off_is_not_repeated(
     server: Postgres, proxy: Proxy, hasty_service: Service
 ) -> None:
-    """A write that was sent when the connection broke is 504, and sent once; it may be stored."""
+    """A write that was sent when the connection broke is 504 and sent once; here it is stored."""
     log = Log(hasty_service)
     with Crowd(hasty_service) as crowd:
         proxy.cut_replies("reply cut off")
@@ -605,7 +600,7 @@ def check_file(file: Path) -> list[str]:
 def test_four_workers_share_a_file_that_survives_their_end(
     number: signal.Signals, tmp_path: Path, report: Report
 ) -> None:
-    """Four workers write to one file and meet no lock; when all end at once, nothing is lost."""
+    """Four workers write to one file and none gives up; when all end at once, nothing is lost."""
     file = tmp_path / "notes.db"
     variables = {"DATABASE_URL": f"sqlite:///{file}"}
     with Service.gunicorn(tmp_path, WEB_CONCURRENCY="4", **variables) as service:
@@ -642,8 +637,10 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -
             crowd.get(*["/notes/"] * 4, "/readyz")
             answers = crowd.answers()
             crowd.post("patient")
+            crowd.get(*["/readyz"] * 20)  # once these are answered, the write waits
+            until(lambda: sum(future.done() for future in crowd.sent) == 20)
             other.execute("ROLLBACK")
-        patient = crowd.answers()
+        patient = crowd.answers()[:1]
     report(
         f"writes {statuses(answers[:4])} after {slowest(answers[:4]):.2f} s, "
         f"reads {statuses(answers[4:])} after {slowest(answers[4:]):.2f} s"
@@ -666,7 +663,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True)
     if mounted.returncode:
-        (pytest.fail if NO_SKIPS else pytest.skip)(mounted.stderr.strip())
+        skip(mounted.stderr.strip())
     try:
         yield folder
     finally:

@@ -40,14 +40,12 @@ def warnings(service: Service) -> list[str]:
 
 
 @pytest.mark.parametrize("parameter", ["?statement_cache_size=0", ""], ids=["told", "not told"])
-def test_every_call_passes_behind_pgbouncer(
-    parameter: str, postgres: Postgres, tmp_path: Path
-) -> None:
+def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> None:
     """In transaction mode every call is right under load; the log tells who did not set it up."""
     needs("pgbouncer")
-    postgres.create_database("pooled")
     names = [f"client {number}." for number in range(16)]
-    with pgbouncer(postgres, connections=3) as port:
+    with own_postgres() as postgres, pgbouncer(postgres, connections=3) as port:
+        postgres.create_database("pooled")
         url = f"postgresql://postgres@127.0.0.1:{port}/pooled{parameter}"
         with (
             Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
@@ -111,6 +109,7 @@ def test_demoted_primary_is_left(tmp_path: Path) -> None:
             stored = texts(second, "notes") + texts(primary, "notes")
     print(load)
     assert kept == 0
+    # What came before the failover is on both, and so stored twice.
     assert not {"lost", "refused but stored"} & load.untrue(stored).keys()
     assert load.reads.keys() == {"200"}
     assert load.writes.keys() <= {"201", "503"}
@@ -200,7 +199,7 @@ def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
         server.sql("CREATE DATABASE notes OWNER application")
         url = server.url("notes").replace("postgres@", "application@")
         variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "8", "POOL_SIZE": "2"}
-        with Service.gunicorn(tmp_path, "--preload", **variables) as service:
+        with Service.gunicorn(tmp_path, **variables) as service:
             with Crowd(service) as crowd:
                 crowd.post(*[f"note {number}" for number in range(300)])
                 crowd.get(*["/notes/"] * 300)

@@ -25,23 +25,23 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+def client(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """A client, from another origin, of both resources."""
     log = tmp_path_factory.mktemp("log")
     with (
         Service.gunicorn(log, app="examples.products:app", DATABASE_URL=database) as running,
-        httpx2.Client(base_url=running.url, headers={"Origin": "https://app.example"}) as client,
+        httpx2.Client(base_url=running.url, headers={"Origin": "https://app.example"}) as http,
     ):
-        yield client
+        yield http
 
 
 @pytest.fixture
-def products(service: httpx2.Client) -> httpx2.Client:
+def products(client: httpx2.Client) -> httpx2.Client:
     """A client of the service without a product."""
-    while stored := service.get("/products?take=100").json():
+    while stored := client.get("/products?take=100").json():
         for product in stored:
-            service.delete(f"/products/{product['id']}")
-    return service
+            client.delete(f"/products/{product['id']}")
+    return client
 
 
 def added(client: httpx2.Client, **members: Any) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def test_a_bound_is_named(products: httpx2.Client, query: str, blamed: str) -> N
 
 
 def test_racing_stock_updates_end_in_one_of_them(products: httpx2.Client) -> None:
-    """Of twenty writers at once the last one stands, and each is answered its own number."""
+    """Of twenty writers at once one stands, and each is answered its own number."""
     path = f"/products/{added(products)['id']}"
 
     def stock(quantity: int) -> int:
@@ -207,7 +207,7 @@ def test_the_table_itself_refuses_less_than_nothing(
 
 
 def test_notes_are_served_beside(products: httpx2.Client) -> None:
-    """The notes answer as they do without the products."""
+    """A note is made and deleted beside the products."""
     note = products.post("/notes", json={"text": "count the lamps"}).json()
     assert products.delete(f"/notes/{note['id']}").json()["text"] == "count the lamps"
 

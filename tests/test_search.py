@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.servers import NO_SKIPS, Postgres, Service
+from tests.servers import Postgres, Service, skip
 
 INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'notes' ORDER BY indexname"
 
@@ -14,7 +14,7 @@ INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'notes' ORDER BY i
 def trigrams(postgres: Postgres) -> None:
     """A server that has pg_trgm, or a skip: the wheel's has none."""
     if not postgres.sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'"):
-        (pytest.fail if NO_SKIPS else pytest.skip)("this Postgres has no pg_trgm")
+        skip("this Postgres has no pg_trgm")
 
 
 def found(service: Service, q: str) -> list[str]:
@@ -24,7 +24,7 @@ def found(service: Service, q: str) -> list[str]:
 
 @pytest.mark.usefixtures("trigrams")
 def test_a_search_uses_the_index(postgres: Postgres, tmp_path: Path) -> None:
-    """The table comes with a trigram index, and the plan of a search is to use it."""
+    """The table comes with a trigram index, and a search uses it."""
     with Service.gunicorn(tmp_path, DATABASE_URL=postgres.create_database("search")) as service:
         postgres.sql(
             "INSERT INTO notes (text, completed)"
@@ -35,8 +35,8 @@ def test_a_search_uses_the_index(postgres: Postgres, tmp_path: Path) -> None:
         httpx2.post(service.url + "/notes", json={"text": "Needle in a haystack"})
         assert found(service, "NEEDLE") == ["Needle in a haystack"]
     assert postgres.sql(INDEXES, "search").split() == ["notes_pkey", "notes_text_trgm"]
-    plan = "EXPLAIN SELECT id FROM notes WHERE text ILIKE '%needle%' ORDER BY id LIMIT 21"
-    assert "notes_text_trgm" in postgres.sql(plan, "search")
+    scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'notes_text_trgm'"
+    assert int(postgres.sql(scans, "search"))
 
 
 def test_a_search_scans_where_the_index_is_refused(postgres: Postgres, tmp_path: Path) -> None:

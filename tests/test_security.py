@@ -19,11 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.testclient import TestClient
 
-from tests.fixtures import Deployment, added, deployed, everything, problem
-from tests.servers import NO_SKIPS, Postgres, Service, free_port, own_postgres, until
+from tests.fixtures import ORIGIN, Deployment, added, deployed, everything, problem
+from tests.servers import Postgres, Service, free_port, own_postgres, skip, until
 
 KEYS = ("old-key", "new-key", "schlüssel")
-ORIGIN = "https://app.example"
 JSON = b"Content-Type: application/json\r\n"
 MEGABYTE = 2**20
 
@@ -163,7 +162,14 @@ def test_no_spelling_of_a_path_gets_past_the_keys(guarded: Service, path: str) -
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("/", 307), ("/docs", 200), ("/openapi.json", 200), ("/livez", 200), ("/readyz", 503)],
+    [
+        ("/", 307),
+        ("/docs", 200),
+        ("/redoc", 200),
+        ("/openapi.json", 200),
+        ("/livez", 200),
+        ("/readyz", 503),
+    ],
 )
 def test_docs_and_probes_stay_open(
     guarded: Service, http: httpx2.Client, path: str, expected: int
@@ -190,26 +196,6 @@ def test_key_is_decided_before_the_body(guarded: Service, framing: str) -> None:
     """The 401 comes before a byte of the body is sent, and nothing invites to send it."""
     head = f"POST /notes/ HTTP/1.1\r\nHost: notes\r\nExpect: 100-continue\r\n{framing}\r\n"
     assert status(raw(guarded, head.encode() + JSON + b"\r\n")) == 401
-
-
-def test_openapi_document_tells_where_a_key_is_needed(
-    guarded: Service, http: httpx2.Client
-) -> None:
-    """The docs page has its Authorize button, and asks for a key where one is needed."""
-    document = http.get(f"{guarded.url}/openapi.json").json()
-    [(name, scheme)] = document["components"]["securitySchemes"].items()
-    assert scheme == {"type": "http", "scheme": "bearer"}
-    needed = {
-        path: {method: operation.get("security") or None for method, operation in methods.items()}
-        for path, methods in document["paths"].items()
-    }
-    key: list[dict[str, list[str]]] = [{name: []}]
-    assert needed == {
-        "/livez": {"get": None},
-        "/readyz": {"get": None},
-        "/notes/": {"get": key, "post": key},
-        "/notes/{note_id}/": dict.fromkeys(("get", "put", "patch", "delete"), key),
-    }
 
 
 @pytest.mark.parametrize(
@@ -267,7 +253,7 @@ def secure(
 ) -> Iterator[tuple[Postgres, Path]]:
     """A server with TLS for 127.0.0.1, and a folder with its authority and with another."""
     if not postgres.sql("SHOW ssl_library").strip():
-        (pytest.fail if NO_SKIPS else pytest.skip)("this Postgres was built without TLS")
+        skip("this Postgres was built without TLS")
     folder = tmp_path_factory.mktemp("authorities")
     server_key, right_key, wrong_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     for name, key in (("right", right_key), ("wrong", wrong_key)):
@@ -365,8 +351,8 @@ def allowed(client: TestClient, origins: list[str]) -> dict[str, str | None]:
         answers[origin] = read.headers.get("Access-Control-Allow-Origin")
         assert preflight.headers.get("Access-Control-Allow-Origin") == answers[origin]
         assert preflight.status_code == (200 if answers[origin] else 400)
-        assert {"Origin"} <= {*read.headers["Vary"].split(", ")}
-        assert {"Origin"} <= {*preflight.headers["Vary"].split(", ")}
+        assert "Origin" in read.headers["Vary"].split(", ")
+        assert "Origin" in preflight.headers["Vary"].split(", ")
     return answers
 
 
@@ -377,7 +363,7 @@ def sqlite(tmp_path: Path) -> str:
 
 
 def test_every_origin_may_read_by_default(sqlite: str) -> None:
-    """Without configuration every origin may read, but never with credentials."""
+    """Without configuration every origin may read, null too."""
     with deployed(DATABASE_URL=sqlite) as client:
         origins = [ORIGIN, "http://localhost:5173", "null"]
         assert allowed(client, origins) == dict.fromkeys(origins, "*")
@@ -441,15 +427,6 @@ def test_regex_matches_whole_origins(sqlite: str, listed: str) -> None:
         expected = {origin: origin for origin in matching} | dict.fromkeys(others)
         expected[ORIGIN] = listed or None
         assert allowed(client, [*matching, *others, ORIGIN]) == expected
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-def test_preflight_allows_every_method(service: Service, http: httpx2.Client, method: str) -> None:
-    """A preflight for any method of the notes is answered with that method."""
-    headers = {"Origin": ORIGIN, "Access-Control-Request-Method": method}
-    response = http.options(f"{service.url}/notes/1/", headers=headers)
-    assert response.status_code == 200
-    assert method in response.headers["Access-Control-Allow-Methods"].split(", ")
 
 
 # Input
@@ -567,7 +544,7 @@ def test_length_over_the_limit_is_refused_unread(service: Service, expect: bytes
 
 @pytest.mark.parametrize(("length", "expected"), [(65_000, 200), (66_000, 400)])
 def test_url_has_a_bound(service: Service, length: int, expected: int) -> None:
-    """A URL of 65,535 bytes is the longest that is read."""
+    """A URL of 65,000 bytes is read, and one of 66,000 is a 400."""
     request = b"GET /livez?%s HTTP/1.1\r\nHost: notes\r\n\r\n" % (b"a" * length)
     assert status(raw(service, request)) == expected
 
@@ -671,7 +648,7 @@ def test_no_secret_is_logged(
     assert SECRET not in caplog.text + printed + answered
 
 
-def test_password_that_postgres_refuses_is_not_logged(
+def test_user_that_postgres_refuses_is_logged_without_a_password(
     postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Postgres' own refusal of a user is logged without the password."""
