@@ -91,7 +91,7 @@ ORIGINS = {"pattern": r"^(\*|((^|,\s*)(null|[\w.+-]+://[^\s,/*]+)\s*)*)$"}
 ORIGINS["reason"] = "must be * alone, or origins such as https://app.example with commas between"
 CORS_ORIGINS: str = setting("CORS_ORIGINS", "" if CORS_ORIGIN_REGEX else "*", **ORIGINS)
 API_KEYS: str = setting("API_KEYS", "", reason="must hold a key", pattern=r"^$|[^\s,]")
-MAX_BODY_BYTES: int = setting("MAX_BODY_BYTES", 1_048_576, int, ge=1)
+MAX_BODY_BYTES: int = setting("MAX_BODY_BYTES", 1_048_576, int, ge=1, le=2**30)
 HOST: str = setting("HOST", "127.0.0.1", reason="must be a host", pattern=r"^[\w:%-]+(\.[\w-]+)*$")
 PORT: int = setting("PORT", 8000, int, ge=0, le=65_535)
 

@@ -53,6 +53,7 @@ REFUSED = [
     ("API_KEYS", " , "),
     ("MAX_BODY_BYTES", "-1"),
     ("MAX_BODY_BYTES", "1MB"),
+    ("MAX_BODY_BYTES", str(2**30 + 1)),
     ("HOST", "not a host"),
     ("PORT", "http"),
     ("PORT", "-1"),
