@@ -70,6 +70,7 @@ def test_get_answers_one_note(client: TestClient) -> None:
     assert response.status_code == 200
     assert response.json() == {"id": note["id"], **GROCERIES}
     assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_put_replaces_the_note(client: TestClient) -> None:

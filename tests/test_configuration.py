@@ -73,6 +73,7 @@ TAKEN = [
     ("DATABASE_URL", "postgresql://127.0.0.1:5432,127.0.0.2:5433/notes?target_session_attrs=any"),
     ("DATABASE_URL", f"{SERVER}/notes?sslmode=verify-full&statement_cache_size=0"),
     ("DATABASE_URL", "postgresql:///notes?host=/run/postgresql"),
+    ("DATABASE_URL", f"{SERVER}/notes?ssl=require"),
     ("POOL_SIZE", "1"),
     ("MAX_OVERFLOW", "0"),
     ("POOL_TIMEOUT", "0.5"),
