@@ -56,17 +56,19 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/run
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@
 
-# All packages without their pins, in an environment of their own.
+# All packages without their pins, for an environment of their own.
 newest:
 	$(PYTHON) -m venv --clear $(NEWEST)
 	sed -n 's/==[^;]*//p' requirements.txt requirements-dev.txt > $(NEWEST)/names
-	$(NEWEST)/bin/python -m pip install --quiet --upgrade --requirement $(NEWEST)/names
 
 test-latest: newest
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --requirement $(NEWEST)/names
 	$(NEWEST)/bin/python -m pytest
 
+# The newest versions that the oldest Python takes, too, whichever Python runs this.
 update: newest
-	$(NEWEST)/bin/python -m pip freeze --all > $(NEWEST)/pins
+	$(NEWEST)/bin/python -m pip install --quiet uv
+	$(NEWEST)/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(NEWEST)/names > $(NEWEST)/pins
 	for file in requirements.txt requirements-dev.txt; do \
 		awk -F'==' 'function key(n) { gsub("[-_.]+", "-", n); return tolower(n) } \
 			NR == FNR { pin[key($$1)] = $$2; next } \
