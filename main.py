@@ -71,12 +71,12 @@ login, hosts, path, rest = re.findall(r"//([^@/?]*@)?([^/?]*)([^?]*)\??(.*)", DA
 options = dict(parse_qsl(re.sub(r"\bssl=", "sslmode=", rest)))  # ssl is SQLAlchemy's spelling
 for name in [name for name in options if not re.fullmatch(PARAMETERS, name)]:
     log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
-    del options[name]  # it would hand it to the server, which would refuse the connection
+    del options[name]  # asyncpg would pass it to the server, which would refuse the connection
 for name in options.keys() & CHOICES:
     if not re.fullmatch(CHOICES[name], options[name]):
         stop("DATABASE_URL", f"its {name} must match {CHOICES[name]}")
-driver = {name: int(options.pop(name)) for name in ["statement_cache_size"] if name in options}
-driver["command_timeout"] = 1  # second, for what asyncpg does by itself: fetch() has its own
+extras = {name: int(options.pop(name)) for name in ["statement_cache_size"] if name in options}
+extras["command_timeout"] = 1  # second, for what asyncpg does by itself: fetch() has its own
 URLS = [f"postgresql://{login}{host}{path}?{urlencode(options)}" for host in hosts.split(",")]
 file = Path(unquote(path[1:])).absolute()
 needed = [file.parent, file] if file.exists() else [file.parent]
@@ -144,13 +144,13 @@ class Page(BaseModel):
 
 
 def asked(query: Any) -> dict[str, Any]:
-    """Return a list's parameters, json-server's under our names; they ask for a total, too."""
+    """Return a list's parameters; json-server's get our names, and imply count=true."""
     ids, start, end = query.getlist("id"), query.get("_start", "0"), query.get("_end", "")
     given = ({"take": "100"} if ids else {}) | {JSON_SERVER.get(k, k): v for k, v in query.items()}
     if DIGITS.fullmatch(start) and DIGITS.fullmatch(end):
         given["take"] = str(int(end) - int(start))
     if query.get("_order", "").lower() == "desc":
-        given["sort"] = "-" + given.get("sort", "id")
+        given["sort"] = "-" + given.get("sort", "id").removeprefix("-")
     return {**given, "id": ids} | ({"count": "true"} if query.keys() & JSON_SERVER.keys() else {})
 
 
@@ -167,7 +167,7 @@ parameter: Any = partial(sa.bindparam, type_=sa.BigInteger)
 text, old_text = (parameter(name, type_=sa.String) for name in ("text", "old_text"))
 completed, old_completed = (parameter(n, type_=sa.Boolean) for n in ("completed", "old_completed"))
 THIS = notes.c.id == parameter("id")
-# What is left out is NULL: without If-Match none is compared, and PATCH keeps the note's.
+# What is left out is NULL: without If-Match nothing is compared, and PATCH keeps what is.
 STILL = sa.and_(TEXT == coalesce(old_text, TEXT), COMPLETED == coalesce(old_completed, COMPLETED))
 CHANGED = {"text": coalesce(text, TEXT), "completed": coalesce(completed, COMPLETED)}
 CREATE = compiled(sa.insert(notes).values(text=text, completed=completed).returning(*NOTE))
@@ -202,15 +202,15 @@ async def connect(*_: Any, **__: Any) -> Any:  # noqa: RET503  # the last host r
     for url in URLS:
         with suppress(*FAILURES) if url != URLS[-1] else nullcontext():
             async with asyncio.timeout(POOL_TIMEOUT / len(URLS)):
-                raw = await asyncpg.connect(url, **driver)
+                raw = await asyncpg.connect(url, **extras)
                 # Behind a pooler the two differ, and other clients' statements have the same names.
                 pid = await (await raw.prepare("SELECT pg_backend_pid()", name="")).fetchval()
-                if "statement_cache_size" in driver or pid == raw.get_server_pid():
+                if "statement_cache_size" in extras or pid == raw.get_server_pid():
                     return raw
                 raw.terminate()
                 log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
-                driver["statement_cache_size"] = 0
-                return await asyncpg.connect(url, **driver)
+                extras["statement_cache_size"] = 0
+                return await asyncpg.connect(url, **extras)
 
 
 PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
@@ -219,7 +219,7 @@ FAILURES = (OSError, sqlite3.OperationalError, asyncpg.PostgresError, *asyncpg_o
 # Beginnings of SQLSTATEs and of SQLite's names. What is busy is tried again, what is broken is not.
 BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
 BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-# As on Postgres, of each letter by itself: SQLite's own lower() knows ASCII only.
+# Lowers each letter by itself, as Postgres does (no final sigma); SQLite's lower() is ASCII only.
 LOWER = ("lower", 1, lambda text: (text or "").replace("Σ", "\u03c3").replace("İ", "i").lower())
 LOCK = "SELECT pg_advisory_xact_lock(730314)"  # IF NOT EXISTS alone fails when workers race
 TRIGRAMS = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -231,7 +231,7 @@ shared: Any = None  # SQLite's one connection, without a timeout: run() waits fo
 
 
 def definitions() -> list[str]:
-    """Return the SQL that makes the tables that are not there, of this module and of others."""
+    """Return the SQL that makes the missing tables: all of metadata's, other modules' too."""
     tables = metadata.sorted_tables
     return [compiled(sa.schema.CreateTable(table, if_not_exists=True))[0] for table in tables]
 
@@ -276,7 +276,7 @@ async def run(statement: Statement, **given: Any) -> Any:
         connection, sent = shared or database.connection(), False
         try:
             async with asyncio.timeout_at(started + PATIENCE) as limit, connection:
-                limit.reschedule(None)  # it has a connection; fetch() has a limit of its own
+                limit.reschedule(None)  # it has a connection; on Postgres fetch() limits the rest
                 sent = True
                 return await fetch(connection.raw_connection, sql, values)
         except FAILURES as error:
@@ -311,7 +311,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 SENTENCES = {  # for what Starlette, FastAPI and pydantic say in too few words or too many
     "Content Too Large": f"The body is over {MAX_BODY_BYTES} bytes.",
     "Not Found": "There is nothing at this path.",
-    "Method Not Allowed": "This path does not take this method, but those in Allow.",
+    "Method Not Allowed": "This path takes only the methods that Allow names.",
     "Service Unavailable": "The database is not available; nothing was changed, so try again.",
     "Gateway Timeout": "The database did not answer in time; a write may have been applied.",
     "There was an error parsing the body": "The body is not JSON.",
@@ -370,18 +370,18 @@ def link(items: list[Any], page: Any, request: Request) -> dict[str, str]:
     """Return the header that leads to the next page, if an item too many says that there is one."""
     if page.take == 0 or len(items) <= page.take:
         return {}
-    last, by_id = items[page.take - 1]["id"], page.sort in ("id", "-id")
-    start = ("after", last) if by_id else ("skip", page.skip + page.take)
-    ours = ("skip", "take", "after", "_start", "_end")
+    last, count = items[page.take - 1]["id"], [("count", "true")] * page.count
+    start = ("after", last) if page.sort in ("id", "-id") else ("skip", page.skip + page.take)
+    ours = ("skip", "take", "after", "count", "_start", "_end")
     others = [(k, v) for k, v in request.query_params.multi_items() if k not in ours]
-    return {"Link": f'<?{urlencode([*others, ("take", page.take), start])}>; rel="next"'}
+    return {"Link": f'<?{urlencode([*others, *count, ("take", page.take), start])}>; rel="next"'}
 
 
 async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **given: Any) -> Any:
     """Return the note that a statement finds; 404, or 412 when If-Match names another version."""
     tags = {tag.strip() for tag in ",".join(match or ["*"]).split(",")}
     if "*" not in tags:
-        seen = await one(READ, note_id)  # which the statement itself then compares
+        seen = await one(READ, note_id)  # the statement compares it again, in case of a race
         given |= {"old_text": seen["text"], "old_completed": seen["completed"]}
         tags &= {answer(seen).headers["ETag"]}
     if tags and (rows := await run(statement, id=note_id, **given)):
@@ -451,7 +451,7 @@ async def edge(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> No
         await inner(scope, receive, send)
     except Exception:
         log.exception("500 for %s %r", scope["method"], scope["path"])
-        await problem(500, "The service has a bug; its log tells.")(scope, receive, send)
+        await problem(500, "The service has a bug; see its log.")(scope, receive, send)
 
 
 ERROR_TYPES = (HTTPException, RequestValidationError, ValidationError)
@@ -482,15 +482,15 @@ STORES: Any = {"response_model": Note, "max_body_size": MAX_BODY_BYTES}  # for c
 
 
 @app.post("/notes/", status_code=201, **STORES)
-async def create_note(note: NoteIn) -> Response:
-    """Store a new note; 400, 413, 415 or 422 when the body is none."""
+async def create_note(note: NoteIn, request: Request) -> Response:
+    """Store a new note; 400, 413, 415 or 422 when the body is not a valid one."""
     created = as_note((await run(CREATE, **{"completed": False, **note}))[0])
-    return answer(created, 201, Location=f"/notes/{created['id']}/")
+    return answer(created, 201, Location=f"{request.scope['root_path']}/notes/{created['id']}/")
 
 
 @app.get("/notes/", openapi_extra={"parameters": LISTED}, response_model=list[Note])
 async def read_notes(request: Request) -> Response:
-    """Return a page of the notes (json-server's parameters do, too); 304 when it is known."""
+    """Return a page of the notes (json-server's parameters work, too); 304 when it is known."""
     page = Page.model_validate(asked(request.query_params))
     if page.after and page.sort not in ("id", "-id"):
         wrong = {"loc": ["after"], "type": "after", "msg": "goes with sort=id or sort=-id only"}
@@ -546,5 +546,5 @@ async def readyz() -> dict[str, str]:
 app.add_route("/", lambda _: Response(None, 307, {"Location": "/docs"}), include_in_schema=False)
 
 if __name__ == "__main__":
-    # No proxy is in front to be believed, and nobody else ends it when a request is stuck.
+    # By hand there is no proxy to believe, and a stuck request must not delay the end for ever.
     uvicorn.run(app, host=HOST, port=PORT, proxy_headers=False, timeout_graceful_shutdown=5)

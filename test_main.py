@@ -29,6 +29,7 @@ from tests.fixtures import (
     added,
     deployed,
     everything,
+    loaded,
     missing_id,
     problem,
     reached,
@@ -149,6 +150,15 @@ def test_the_root_leads_to_the_docs(client: TestClient) -> None:
 def test_a_root_path_goes_before_what_is_open(client: TestClient, path: str) -> None:
     """Behind a router that puts a path before the service's own, what is open is found there."""
     assert TestClient(client.app, root_path="/api").get(f"/api{path}").status_code == 200
+
+
+def test_a_root_path_is_in_the_location(tmp_path: Path) -> None:
+    """The Location of a new note leads to it, behind such a router, too."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with TestClient(loaded(DATABASE_URL=url), root_path="/api") as client:
+        created = client.post("/api/notes/", json=GROCERIES)
+        assert created.headers["Location"].startswith("/api/notes/")
+        assert client.get(created.headers["Location"]).json() == created.json()
 
 
 def test_the_last_slash_may_be_left_out(client: TestClient) -> None:

@@ -6,7 +6,7 @@ What is added to main's `app` and `metadata` has its errors, limits, keys and Op
 import sqlite3
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import sqlalchemy as sa
 from fastapi import Request, Response
@@ -65,6 +65,7 @@ class ProductPage(BaseModel):
     take: main.Take = 20
     after: Id = main.Absent
     sort: Literal["id"] = "id"
+    count: ClassVar = False  # no total is given
     min_price: Cents = Decimal(0)
     max_price: Cents = MOST
 

@@ -205,6 +205,14 @@ def test_a_link_replaces_after(client: TestClient, seven: Notes) -> None:
     assert [page.json() for page in walk(client, path)] == [seven[2:4], seven[4:6], seven[6:]]
 
 
+@pytest.mark.parametrize("query", ["take=2&count=true", "_start=1&_end=3", "_sort=text&_end=2"])
+def test_a_link_leads_to_the_same_total(client: TestClient, seven: Notes, query: str) -> None:
+    """Who is told the total on one page is told it on the next, too."""
+    pages = walk(client, f"/notes/?{query}")
+    assert len(pages) > 1
+    assert [page.headers["X-Total-Count"] for page in pages] == [str(len(seven))] * len(pages)
+
+
 # Filters
 
 
@@ -327,6 +335,7 @@ def test_nobody_pays_for_a_total_unasked(client: TestClient, query: str) -> None
         ("_sort=text&_order=desc", "sort=-text"),
         ("_sort=completed&_order=DESC", "sort=-completed"),
         ("_order=desc", "sort=-id"),
+        ("_sort=-text&_order=desc", "sort=-text"),
         ("text_like=B", "q=b"),
         ("_start=0&_end=2&q=b&completed=true", "take=2&q=b&completed=true"),
         ("_start=1&_end=4&_sort=text&_order=desc&text_like=b", "skip=1&take=3&sort=-text&q=b"),
