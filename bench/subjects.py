@@ -21,13 +21,18 @@ class Subject:
     cases: tuple[str, ...] = tuple(CASES)
     stores: bool = True
 
+    @property
+    def compiles(self) -> bool:
+        """Whether this is a program of Node's, which V8 compiles while it runs."""
+        return self.name.endswith(".mjs")
+
     def start(self, folder: Path, url: str) -> "Running":
         """Start the server on its core; it answers, from a database of SIZE notes."""
         if self is not THIS:
             fill(url, SIZE)
         variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "1", "NODE_ENV": "production"}
         with on_cores(SERVER_CORES):
-            if self.name.endswith(".mjs"):
+            if self.compiles:
                 service = Service(["node", str(PEERS / self.name)], folder, **variables)
             else:
                 app = "main:app" if self is THIS else f"bench.peers.{self.name}:app"
