@@ -396,7 +396,8 @@ def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) 
 @WRITES
 def test_a_change_that_comes_between_is_412(postgres: Postgres, method: str, body: Body) -> None:
     """A write whose tag was right is 412 when another change is stored before it is."""
-    url = postgres.create_database(f"between_{method.lower()}")
+    name = f"between_{method.lower()}"
+    url = postgres.create_database(name)
     with deployed(DATABASE_URL=url) as client, reached(url) as sql, ThreadPoolExecutor(1) as writer:
         created = client.post("/notes/", json=GROCERIES)
         headers = {"If-Match": created.headers["ETag"]}
@@ -405,7 +406,7 @@ def test_a_change_that_comes_between_is_412(postgres: Postgres, method: str, bod
         path = created.headers["Location"]
         answer = writer.submit(client.request, method, path, json=body, headers=headers)
         waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '{}'"
-        until(lambda: postgres.sql(waits.format(f"between_{method.lower()}")), what="the write")
+        until(lambda: postgres.sql(waits.format(name)), what="the write")
         sql("COMMIT")
         assert problem(answer.result()) == 412
         assert everything(client) == [{**created.json(), "text": "another"}]

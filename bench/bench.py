@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import memory
-from bench.load import CASES, OTHER_CORES, RefusedError, answer, drive, on_cores
+from bench.load import CASES, OTHER_CORES, RefusedError, Run, answer, drive, on_cores
 from bench.notes import SIZE, tidy
 from bench.report import DATABASES, FOLDER, LOAD, markdown, plot, save
 from bench.results import Key, Results
@@ -105,26 +105,24 @@ def compare(
     return same
 
 
-def warm_up(each: Running, case: str) -> None:
-    """Drive a server with a case before anything is measured; what it refuses is told later."""
-    with suppress(RefusedError):
-        drive(each.service, CASES[case], LOAD, WARM_UP)
-    if CASES[case].body:
-        tidy(each.url, SIZE)
+def driven(each: Running, case: str, connections: int, seconds: int) -> Run:
+    """Return what a case costs a server, and take away what it wrote; RefusedError as of drive."""
+    try:
+        return drive(each.service, CASES[case], connections, seconds)
+    finally:
+        if CASES[case].body:
+            tidy(each.url, SIZE)
 
 
 def measure(each: Running, key: Key, seconds: int, results: Results) -> None:
     """Add a run to the results, or take the server out of this case."""
-    case = CASES[key.case]
     try:
-        run = drive(each.service, case, key.connections, seconds)
+        run = driven(each, key.case, key.connections, seconds)
     except RefusedError as error:
         results.refuse(key, str(error))
     else:
         results.runs[key].append(run)
         print(*key, f"{run.cpu:.0f} us, {run.rate:.0f}/s, p99 {run.p99:.1f} ms", flush=True)
-    if case.body:
-        tidy(each.url, SIZE)
 
 
 def measure_all(
@@ -136,7 +134,8 @@ def measure_all(
         same = compare(running, options.cases or [*CASES], results)
         for each, case in same:
             if each.subject.compiles:
-                warm_up(each, case)
+                with suppress(RefusedError):  # it is told when it is measured
+                    driven(each, case, LOAD, WARM_UP)
         for connections in options.connections:
             few = connections != LOAD
             names = [THIS.name, *(options.peers or ([TUTORIAL.name] if few else PEERS))]

@@ -148,19 +148,25 @@ def test_line_says_what_the_variable_may_be(
     assert form in caplog.text
 
 
-def test_process_ends_without_a_traceback(main: Path) -> None:
-    """`python main.py` prints that line and nothing else."""
-    ended = subprocess.run(
-        [sys.executable, str(main)],
+def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Return how Python ends with these arguments, where POOL_SIZE makes no sense."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
         env=environment(POOL_SIZE="many"),
         capture_output=True,
         text=True,
         check=False,
         timeout=15,
     )
-    assert ended.returncode != 0
-    assert (ended.stdout, ended.stderr.count("\n")) == ("", 1)
-    assert ended.stderr.startswith("POOL_SIZE: ")
+
+
+def test_process_ends_without_a_traceback(main: Path) -> None:
+    """`python main.py` prints that line and nothing else."""
+    process = ended(str(main))
+    assert process.returncode != 0
+    assert (process.stdout, process.stderr.count("\n")) == ("", 1)
+    assert process.stderr.startswith("POOL_SIZE: ")
 
 
 @pytest.mark.parametrize(
@@ -187,18 +193,10 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
 
 def test_gunicorn_that_does_not_preload_ends_too() -> None:
     """The first worker that cannot load the service ends the master, and none is tried again."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0"],
-        cwd=ROOT,
-        env=environment(POOL_SIZE="many"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=15,
-    )
-    assert ended.returncode != 0
-    assert ended.stderr.count("POOL_SIZE: ") == 1
-    assert ended.stderr.count("Booting worker") == 1
+    process = ended("-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0")
+    assert process.returncode != 0
+    assert process.stderr.count("POOL_SIZE: ") == 1
+    assert process.stderr.count("Booting worker") == 1
 
 
 @pytest.mark.parametrize(("name", "value"), TAKEN)

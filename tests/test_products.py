@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from psycopg.errors import CheckViolation
 
-from tests.fixtures import problem, reached
+from tests.fixtures import ORIGIN, problem, reached
 from tests.servers import Postgres, Service
 
 LAMP = {"name": "Lamp", "price": 9.99, "quantity": 100, "description": "brass"}
@@ -30,7 +30,7 @@ def client(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     log = tmp_path_factory.mktemp("log")
     with (
         Service.gunicorn(log, app="examples.products:app", DATABASE_URL=database) as running,
-        httpx2.Client(base_url=running.url, headers={"Origin": "https://app.example"}) as http,
+        httpx2.Client(base_url=running.url, headers={"Origin": ORIGIN}) as http,
     ):
         yield http
 

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 import main
+from tests.fixtures import ORIGIN
 from tests.servers import MAIN_VARIABLES, ROOT, Service, needs
 
 README = (ROOT / "README.md").read_text()
@@ -116,5 +117,5 @@ def test_the_examples_of_requests_are_answered(service: Service) -> None:
     """What the section on front ends fetches is there, with the header that it reads."""
     address = re.search(rf'fetch\("{ADDRESS}(.*?)"\)', README)
     assert address
-    answer = httpx2.get(service.url + address[1], headers={"Origin": "https://app.example"})
+    answer = httpx2.get(service.url + address[1], headers={"Origin": ORIGIN})
     assert (answer.status_code, answer.headers["X-Total-Count"]) == (200, "0")
