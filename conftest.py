@@ -38,4 +38,6 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/notes.db"
     server: Postgres = request.getfixturevalue("postgres")
-    return server.create_database("".join(c if c.isalnum() else "_" for c in tmp_path.name))
+    return server.create_database(
+        "".join(c if c.isalnum() else "_" for c in tmp_path.name)
+    )

@@ -3,99 +3,215 @@
 import asyncio
 import hashlib
 import hmac
+import inspect
+import json
 import logging
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
-from functools import lru_cache, partial
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import asyncpg
 import sqlalchemy as sa
 import uvicorn
 from databases import Database
-from fastapi import FastAPI, Request, Response
+from dotenv import dotenv_values
+from fastapi import FastAPI, Header, Query, Request, Response, params
+from fastapi._compat import field_annotation_is_sequence
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, create_model
-from pydantic_core import ValidationError, to_json
-from starlette.config import Config
+from fastapi.routing import APIRoute
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    UrlConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import MultiHostUrl, to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
-from typing_extensions import NotRequired, TypedDict  # noqa: UP035  # pydantic's choice before 3.12
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
+
+# The one that uvicorn and gunicorn's worker both set up.
+log = logging.getLogger("uvicorn.error")
 
 
-# Configuration
+# Settings
+
+SSLMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+ORIGIN = re.compile(r"null|[\w.+-]+://[^\s,/*]+")
+
+
+def split_list(value: str) -> list[str]:
+    """Return the items of a comma-separated list."""
+    return value.replace(",", " ").split()
+
+
+def check_origins(origins: list[str]) -> list[str]:
+    """Return origins (RFC 6454, 6.2) as they are; ValueError if one of them is none."""
+    if origins == ["*"] or (origins and all(map(ORIGIN.fullmatch, origins))):
+        return origins
+    raise ValueError(
+        "must be * alone, or origins such as https://app.example with commas between"
+    )
+
+
+class Settings(BaseModel):
+    """What the environment sets: a row for each variable, under the variable's name."""
+
+    DATABASE_URL: str = ""
+    POOL_SIZE: int = Field(5, ge=1, le=1_000)
+    MAX_OVERFLOW: int = Field(0, ge=0, le=1_000)
+    POOL_TIMEOUT: float = Field(2, gt=0, le=3_600)
+    DB_TIMEOUT: float = Field(5, gt=0, le=3_600)
+    CORS_ORIGINS: Annotated[
+        list[str], BeforeValidator(split_list), AfterValidator(check_origins)
+    ] = []
+    CORS_ORIGIN_REGEX: re.Pattern[str] | None = None
+    API_KEYS: Annotated[list[str], BeforeValidator(split_list), Field(min_length=1)] = []
+    MAX_BODY_BYTES: int = Field(1_048_576, ge=1, le=2**30)
+    HOST: str = Field("127.0.0.1", pattern=r"^[\w.:%-]+$")
+    PORT: int = Field(8000, ge=0, le=65_535)
+    # The tutorial's variables: any of them makes a URL where DATABASE_URL is not set.
+    host_server: str = Field("localhost", pattern=r"^[\w.-]+$")
+    db_server_port: int = Field(5432, ge=1, le=65_535)
+    database_name: str = "fastapi"
+    db_username: str = "postgres"
+    db_password: str = "secret"  # noqa: S105  # nosec B105  # the tutorial's own default
+    ssl_mode: SSLMode | Literal["required"] = (
+        "prefer"  # the latter is the tutorial's word
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The URL that is set, or the tutorial's, or else that of a file where we are."""
+        if self.DATABASE_URL:
+            return self.DATABASE_URL
+        if not any(name.islower() for name in self.model_fields_set):
+            return "sqlite:///./notes.db"
+        login = f"{quote(self.db_username, '')}:{quote(self.db_password, '')}"
+        server = f"{login}@{self.host_server}:{self.db_server_port}"
+        ssl_mode = self.ssl_mode.replace("required", "require")
+        return f"postgresql://{server}/{quote(self.database_name, '')}?sslmode={ssl_mode}"
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """The origins that are listed; all of them where nothing is set."""
+        if self.CORS_ORIGINS or self.CORS_ORIGIN_REGEX:
+            return self.CORS_ORIGINS
+        return ["*"]
+
+
 def stop(name: str, reason: str) -> NoReturn:
     """End the process before it serves, with one line that names a variable."""
     log.critical("%s: %s", name, reason)
-    raise SystemExit(4)  # gunicorn gives up on this one; after 1 it would start workers for ever
+    raise SystemExit(
+        4
+    )  # gunicorn gives up on this one; after 1 it would start workers for ever
 
 
-def setting(name: str, default: Any, kind: Any = str, reason: str = "", **bounds: Any) -> Any:
-    """Return a variable, or its default if it is unset or empty; do not start with a wrong one."""
+def read_settings(env_file: Path) -> Settings:
+    """Return what the environment sets, or else a .env file; what is empty is unset.
+
+    A value that makes no sense ends the start with one line, which never holds the value.
+    """
     try:
-        adapter = TypeAdapter[Any](Annotated[kind, Field(**bounds)])
-        return adapter.validate_python(config(name, default="") or default)
+        variables = {**dotenv_values(env_file, encoding="utf-8-sig"), **os.environ}
+    except UnicodeDecodeError:
+        stop(".env", "must be a text in UTF-8")
+    values = {}
+    for name in Settings.model_fields:
+        value = (variables.get(name) or "").strip()
+        if value and value[0] == value[-1] and value[0] in "\"'":
+            stop(name, "must not have quotes around it")
+        if value:
+            values[name] = value
+    try:
+        return Settings.model_validate(values)
     except ValidationError as error:
-        stop(name, reason or error.errors()[0]["msg"])
+        first = error.errors()[0]
+        stop(str(first["loc"][0]), first["msg"].removeprefix("Value error, "))
 
 
-log = logging.getLogger("uvicorn.error")  # the one that uvicorn and gunicorn's worker both set up
-config = Config(env if (env := Path(__file__).with_name(".env")).is_file() else None)
-SSL_MODES = "disable|allow|prefer|require|verify-ca|verify-full"
-host: str = setting("host_server", "", pattern=r"^([\w-]+(\.[\w-]+)*)?$", reason="must be a host")
-port: int = setting("db_server_port", 5432, int, ge=0, le=65_535)  # the tutorial's variables
-others = {"db_username": "postgres", "db_password": "secret", "database_name": "fastapi"}
-user, password, name = (quote(setting(*each), "") for each in others.items())
-ssl_mode: str = setting("ssl_mode", "prefer", pattern=f"^({SSL_MODES})$")
-tutorial = f"postgresql://{user}:{password}@{host}:{port}/{name}?sslmode={ssl_mode}"
-HOST_PORT = r"(\[[\w:.%]+\]|[\w%-]+(\.[\w%-]+)*)?(:[0-6]?\d{1,4})?"
-URL = r"^(sqlite:///[^?#]+|postgres(ql)?(\+asyncpg)?://([^@/?#\s]*@)?"
-URL += rf"{HOST_PORT}(,{HOST_PORT})*(/[^/?#\s]*)?(\?[^#\s]*)?)$"
-URL_FORM = "must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/NAME percent-encoded"
-default = tutorial if host else "sqlite:///./notes.db"
-DATABASE_URL: str = setting("DATABASE_URL", default, pattern=URL, reason=URL_FORM)
-SQLITE = DATABASE_URL.startswith("sqlite")
-PARAMETERS = "host|port|user|password|passfile|dbname|database|service|krbsrvname|gsslib|options"
-PARAMETERS += "|ssl(mode|cert|key|rootcert|crl|password|negotiation|_m(in|ax)_protocol_version)"
-PARAMETERS += "|target_session_attrs|application_name|search_path|statement_cache_size"
-CHOICES = {"sslmode": SSL_MODES, "statement_cache_size": "[0-9]{1,4}"}
-CHOICES["target_session_attrs"] = "any|primary|standby|read-write|read-only"
-login, hosts, path, rest = re.findall(r"//([^@/?]*@)?([^/?]*)([^?]*)\??(.*)", DATABASE_URL)[0]
-options = dict(parse_qsl(re.sub(r"\bssl=", "sslmode=", rest)))  # ssl is SQLAlchemy's spelling
-for name in [name for name in options if not re.fullmatch(PARAMETERS, name)]:
-    log.warning("DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name)
-    del options[name]  # asyncpg would pass it to the server, which would refuse the connection
-for name in options.keys() & CHOICES:
-    if not re.fullmatch(CHOICES[name], options[name]):
-        stop("DATABASE_URL", f"its {name} must match {CHOICES[name]}")
-extras = {name: int(options.pop(name)) for name in ["statement_cache_size"] if name in options}
-extras["command_timeout"] = 1  # second, for what asyncpg does by itself: fetch() has its own
-URLS = [f"postgresql://{login}{host}{path}?{urlencode(options)}" for host in hosts.split(",")]
-file = Path(unquote(path[1:])).absolute()
-needed = [file.parent, file] if file.exists() else [file.parent]
-if SQLITE and (file.is_dir() or not all(os.access(each, os.W_OK) for each in needed)):
-    stop("DATABASE_URL", "must name a file that can be written, in a folder that can be, too")
-POOL_SIZE: int = setting("POOL_SIZE", 5, int, ge=1, le=1_000)
-MAX_OVERFLOW: int = setting("MAX_OVERFLOW", 0, int, ge=0, le=1_000)
-POOL_TIMEOUT: float = setting("POOL_TIMEOUT", 2, float, gt=0, le=3_600)
-DB_TIMEOUT: float = setting("DB_TIMEOUT", 5, float, gt=0, le=3_600)
-CORS_ORIGIN_REGEX: str = setting("CORS_ORIGIN_REGEX", "", re.Pattern[str]).pattern
-ORIGINS = {"pattern": r"^(\*|((^|,\s*)(null|[\w.+-]+://[^\s,/*]+)\s*)*)$"}
-ORIGINS["reason"] = "must be * alone, or origins such as https://app.example with commas between"
-CORS_ORIGINS: str = setting("CORS_ORIGINS", "" if CORS_ORIGIN_REGEX else "*", **ORIGINS)
-API_KEYS: str = setting("API_KEYS", "", reason="must hold a key", pattern=r"^$|[^\s,]")
-MAX_BODY_BYTES: int = setting("MAX_BODY_BYTES", 1_048_576, int, ge=1, le=2**30)
-HOST: str = setting("HOST", "127.0.0.1", reason="must be a host", pattern=r"^[\w:%-]+(\.[\w-]+)*$")
-PORT: int = setting("PORT", 8000, int, ge=0, le=65_535)
+settings = read_settings(Path(__file__).with_name(".env"))
 
-# Table
+
+# The database's URL
+
+URL_FORM = (
+    "must be sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/NAME percent-encoded"
+)
+POSTGRES_SCHEMES = ["postgresql", "postgres", "postgresql+asyncpg"]
+PostgresURL = Annotated[
+    MultiHostUrl, UrlConstraints(allowed_schemes=POSTGRES_SCHEMES, host_required=False)
+]
+
+
+class PostgresParameters(BaseModel):
+    """Parameters of a URL with few values; asyncpg itself would check them too late."""
+
+    sslmode: SSLMode = "prefer"
+    target_session_attrs: Literal[
+        "any", "primary", "standby", "read-write", "read-only"
+    ] = "any"
+    statement_cache_size: int = Field(100, ge=0, le=9_999)
+
+
+# What asyncpg does not know it passes to the server, which then refuses the connection.
+ASYNCPG_PARAMETERS = {
+    *PostgresParameters.model_fields,
+    *["host", "port", "user", "password", "passfile", "dbname", "database", "service"],
+    *["sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"],
+    *["ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"],
+    *["application_name", "search_path", "options"],
+}
+
+
+def postgres_parameters(query: str) -> dict[str, str]:
+    """Return the parameters that asyncpg knows; ValueError if one makes no sense."""
+    parameters = dict(parse_qsl(query))
+    if "ssl" in parameters:
+        parameters["sslmode"] = parameters.pop("ssl")  # SQLAlchemy's spelling
+    for name in parameters.keys() - ASYNCPG_PARAMETERS:
+        log.warning(
+            "DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name
+        )
+        del parameters[name]
+    PostgresParameters.model_validate(parameters)
+    return parameters
+
+
+def sqlite_file(url: str) -> Path:
+    """Return the file that a URL names; ValueError if it cannot be written."""
+    path = url.removeprefix("sqlite:///")
+    if path in ("", url) or "?" in path or "#" in path:
+        raise ValueError(URL_FORM)
+    file = Path(unquote(path)).absolute()
+    written = [file.parent]  # its journal lies beside it
+    if file.exists():
+        written.append(file)
+    if file.is_dir() or not all(os.access(each, os.W_OK) for each in written):
+        raise ValueError(
+            "must name a file that can be written, in a folder that can be, too"
+        )
+    return file
+
+
+# The table
+
 metadata = sa.MetaData()
 notes = sa.Table(
     "notes",
@@ -103,448 +219,1276 @@ notes = sa.Table(
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("text", sa.String, nullable=False),
     sa.Column("completed", sa.Boolean, nullable=False),
-    sqlite_autoincrement=True,  # as on Postgres, the id of a deleted note never comes back
+    # As on Postgres, the id of a deleted note never comes back.
+    sqlite_autoincrement=True,
 )
-coalesce = sa.func.coalesce
-TEXT = coalesce(notes.c.text, sa.literal_column("''"))  # NULL in some tables of the tutorial's
-COMPLETED = coalesce(notes.c.completed, sa.false())
-NOTE = (notes.c.id, TEXT, COMPLETED)
 
-# Models
-DIGITS = re.compile("-?[0-9]{1,20}")  # pydantic itself would take 1.0, +1 and 1_000 as well
-Digits = BeforeValidator(lambda given: given if DIGITS.fullmatch(given) else None)
-Whole = Annotated[int, Field(ge=0, le=2**63 - 1), Digits]
-Take = Annotated[int, Field(ge=0, le=100), Digits]
-Id = Annotated[int, Field(ge=1, le=2**63 - 1), Digits]
+
+# The models
+
+MAX_ID = 2**63 - 1
+
+
+def check_digits(value: Any) -> Any:
+    """Return a number's digits; pydantic itself would take 1.0, +1 and 1_000 as well."""
+    if not re.fullmatch("-?[0-9]{1,20}", str(value)):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def check_flag(value: Any) -> bool:
+    """Return what is true or false; pydantic itself would take yes, 1 and on as well."""
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return bool(value == "true")
+
+
+Digits = BeforeValidator(check_digits)
+Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[7]), Digits]
+Flag = Annotated[bool, BeforeValidator(check_flag)]
 Boolean = Annotated[bool, Field(strict=True)]
-Flag = Annotated[Boolean, BeforeValidator({"true": True, "false": False}.get)]
-Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]  # Postgres stores no NUL
-Escaped = AfterValidator(lambda given: re.sub(r"([%_/])", r"/\1", given))  # for LIKE
-Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$"), Escaped]
-Absent: Any = Field(default_factory=lambda: None)  # a default of None that OpenAPI does not show
-Note = TypedDict("Note", {"id": int, "text": str, "completed": bool})
-DeletedNote = TypedDict("DeletedNote", {"id": int, "text": str, "completed": bool, "message": str})
-NoteIn = TypedDict("NoteIn", {"text": Text, "completed": NotRequired[Boolean]})
-NoteUpdate = TypedDict("NoteUpdate", {"text": Text, "completed": Boolean})
-NotePatch = TypedDict("NotePatch", {"text": Text, "completed": Boolean}, total=False)
-JSON_SERVER = {"_start": "skip", "_end": "take", "_sort": "sort", "_order": "", "text_like": "q"}
+# Postgres stores no U+0000.
+Text = Annotated[
+    str,
+    Field(max_length=65_536, pattern=r"^[^\x00]*$", examples=["fix tap in kitchen sink"]),
+]
+Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$", examples=["tap"])]
+# A list, as it may be sent in more than one line (RFC 9110, 5.3).
+Tags = Annotated[list[str], WithJsonSchema({"type": "string", "examples": ['"5c1e"']})]
+IfMatch = Annotated[Tags, Header(alias="If-Match", default_factory=list)]
+IfNoneMatch = Annotated[Tags, Header(alias="If-None-Match", default_factory=list)]
 
 
-class Page(BaseModel):
+def omitted(**documentation: Any) -> Any:
+    """Return a field that is None by default, which OpenAPI does not show."""
+    return Field(default_factory=lambda: None, **documentation)
+
+
+class NoteIn(BaseModel):
+    """A note to be stored."""
+
+    text: Text
+    completed: Boolean = Field(
+        default_factory=bool, description="false unless it is given"
+    )
+
+
+class NotePatch(TypedDict, total=False):
+    """What changes in a note; all else stays (RFC 7396)."""
+
+    text: Text
+    completed: Boolean
+
+
+class Note(BaseModel):
+    """A note as it is stored."""
+
+    id: Id
+    text: str = Field(examples=["fix tap in kitchen sink"])
+    completed: bool
+
+
+class DeletedNote(Note):
+    """The note that was deleted, and a sentence that says so."""
+
+    message: str = Field(examples=["Note with id: 7 deleted successfully!"])
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457); its `message` is its `detail`, as many clients look there."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["There is no note with id 7."])
+    message: str = Field(examples=["There is no note with id 7."])
+    errors: dict[str, str] = omitted(
+        description="for 422: what is wrong with each parameter or member", examples=[{}]
+    )
+
+
+class Page(BaseModel, extra="forbid"):
+    """Which part of a list is asked for, and in what order."""
+
+    skip: Annotated[int, Digits] = Field(
+        0, ge=0, le=MAX_ID, description="How many to leave out from the beginning."
+    )
+    take: Annotated[int, Digits] = Field(
+        20, ge=0, le=1_000, description="How many to return at most; 100 with `id`."
+    )
+    sort: Literal["id", "-id"] = Field(
+        "id", description="The order; `-id` is the newest first."
+    )
+    after: Id = omitted(
+        description="The id that the page begins after, in an order by id only."
+    )
+    count: Flag = Field(
+        False, description="Whether `X-Total-Count` is to tell how many there are."
+    )
+    id: list[Id] = Field(
+        [], max_length=100, description="The ids to choose from, one or more."
+    )
+
+    @field_validator("after")
+    @classmethod
+    def check_after(cls, value: int, info: ValidationInfo) -> int:
+        """Refuse a cursor in an order that is not by id."""
+        if info.data.get("sort", "id") not in ("id", "-id"):
+            raise ValueError("goes with sort=id or sort=-id only")
+        return value
+
+    @model_validator(mode="after")
+    def take_all_ids(self) -> "Page":
+        """Take as many as there may be ids, unless `take` is given."""
+        if "id" in self.model_fields_set and "take" not in self.model_fields_set:
+            self.take = 100
+        return self
+
+    @property
+    def by_id(self) -> bool:
+        """Whether it is ordered by id, so that a cursor can continue it."""
+        return self.sort in ("id", "-id")
+
+    @property
+    def scans(self) -> bool:
+        """Whether it takes more than a look into the index of ids."""
+        filtered = self.model_fields_set - {
+            "skip",
+            "take",
+            "sort",
+            "after",
+            "count",
+            "id",
+        }
+        return self.skip > 1_000 or self.count or not self.by_id or bool(filtered)
+
+
+# A column in ascending or, with a minus sign, in descending order.
+SORTS = [*notes.columns.keys(), *map("-{}".format, notes.columns.keys())]
+
+
+class NotePage(Page):
     """Which notes are asked for, and in what order."""
 
-    skip: Whole = 0
-    take: Take = 20
-    sort: Literal["id", "-id", "text", "-text", "completed", "-completed"] = "id"
-    after: Id = Absent
-    count: Flag = False
-    completed: Flag = Absent
-    q: Search = Absent
-    id: Annotated[list[Id], Field(max_length=100)] = []
+    sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # two for each column
+        "id", description="A column, with a minus sign in descending order; ties by id."
+    )
+    text: Text = omitted(description="The whole text.")
+    completed: Flag = omitted(description="Whether they are completed.")
+    q: Search = omitted(description="A part of the text, in upper or lower case.")
 
 
-def asked(query: Any) -> dict[str, Any]:
-    """Return a list's parameters; json-server's get our names, and imply count=true."""
-    ids, start, end = query.getlist("id"), query.get("_start", "0"), query.get("_end", "")
-    given = ({"take": "100"} if ids else {}) | {JSON_SERVER.get(k, k): v for k, v in query.items()}
-    if DIGITS.fullmatch(start) and DIGITS.fullmatch(end):
-        given["take"] = str(int(end) - int(start))
-    if query.get("_order", "").lower() == "desc":
-        given["sort"] = "-" + given.get("sort", "id").removeprefix("-")
-    return {**given, "id": ids} | ({"count": "true"} if query.keys() & JSON_SERVER.keys() else {})
+# The two databases
 
 
-# Queries
-def compiled(query: sa.ClauseElement) -> "Statement":
-    """Return a query ready to run; to compile it takes longer than the rest of a request."""
-    url = sa.make_url("sqlite+aiosqlite://" if SQLITE else "postgresql+asyncpg://")
-    sql: Any = query.compile(dialect=url.get_dialect()())
-    return str(sql), [(name, sql.params[name]) for name in getattr(sql, "positiontup", None) or ()]
+class Statement(NamedTuple):
+    """SQL in the driver's own form, and its parameters in order, with their defaults."""
+
+    sql: str
+    parameters: Sequence[tuple[str, Any]]
+    writes: bool
 
 
-Statement = tuple[str, Sequence[tuple[str, Any]]]  # SQL, parameters and literals' values
-parameter: Any = partial(sa.bindparam, type_=sa.BigInteger)
-text, old_text = (parameter(name, type_=sa.String) for name in ("text", "old_text"))
-completed, old_completed = (parameter(n, type_=sa.Boolean) for n in ("completed", "old_completed"))
-THIS = notes.c.id == parameter("id")
-# What is left out is NULL: without If-Match nothing is compared, and PATCH keeps what is.
-STILL = sa.and_(TEXT == coalesce(old_text, TEXT), COMPLETED == coalesce(old_completed, COMPLETED))
-CHANGED = {"text": coalesce(text, TEXT), "completed": coalesce(completed, COMPLETED)}
-CREATE = compiled(sa.insert(notes).values(text=text, completed=completed).returning(*NOTE))
-READ = compiled(sa.select(*NOTE).where(THIS))
-UPDATE = compiled(sa.update(notes).values(CHANGED).where(THIS, STILL).returning(*NOTE))
-DELETE = compiled(sa.delete(notes).where(THIS, STILL).returning(*NOTE))
+class UnusableError(Exception):
+    """A database that somebody has to mend, and how."""
 
 
-@lru_cache(maxsize=256)
-def list_statements(sort: str, names: frozenset[str], ids: int) -> tuple[Statement, Statement]:
-    """Return the two statements of a kind of list: a page of its notes, and their number."""
-    filters = {
-        "id": notes.c.id.in_([parameter(f"id{n}") for n in range(ids)]),
-        "completed": COMPLETED == completed,
-        "q": notes.c.text.icontains(parameter("q", type_=sa.String), escape="/"),
-    }
-    wanted = sa.select(*NOTE).where(*(each for name, each in filters.items() if name in names))
-    total = sa.select(sa.func.count()).select_from(wanted.subquery())
-    if "after" in names:
-        last = parameter("after")
-        wanted = wanted.where(notes.c.id < last if sort == "-id" else notes.c.id > last)
-    by_code = sa.collate(TEXT, "BINARY" if SQLITE else "C")  # Postgres would follow its locale
-    column = {"id": notes.c.id, "text": by_code, "completed": COMPLETED}[sort.removeprefix("-")]
-    order = column.desc() if sort.startswith("-") else column
-    page = wanted.order_by(order, notes.c.id).limit(parameter("take")).offset(parameter("skip"))
-    return compiled(page), compiled(total)
+class SQLite:
+    """A file, with one connection for scans and one for all else.
+
+    A connection for each request would cost three times as much.
+    """
+
+    dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
+    patience, pause = (
+        settings.DB_TIMEOUT,
+        0.005,
+    )  # seconds to wait for a lock, and between tries
+    required = True  # at the start, as nobody else will bring it
+
+    def __init__(self, url: str) -> None:
+        self.file = sqlite_file(url)
+        self.title = f"SQLite, {self.file}"
+        path = f"sqlite:///{quote(str(self.file))}"
+        # No timeout: run() waits for locks, and holds up no request that needs none.
+        self.quick, self.slow = Database(path, timeout=0), Database(path, timeout=0)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Hold the file open."""
+        self.scans, self.ready = asyncio.Semaphore(1), False
+        async with (
+            self.quick,
+            self.slow,
+            self.quick.connection() as self.quick_connection,
+            self.slow.connection() as self.slow_connection,
+        ):
+            self.identity = self.read_identity()
+            yield
+
+    def read_identity(self) -> tuple[int, int]:
+        """Return what tells the file from another one of its name."""
+        status = self.file.stat()
+        return status.st_dev, status.st_ino
+
+    def connection(self, scans: bool) -> Any:
+        """Return a connection, to be entered and left by each who uses it."""
+        return self.slow_connection if scans else self.quick_connection
+
+    async def prepare(self, raw: Any) -> None:
+        """Make the tables that are missing; UnusableError where one does not fit."""
+        for connection in (self.quick_connection, self.slow_connection):
+            driver = connection.raw_connection
+            await driver.create_function("tag", -1, make_tag, deterministic=True)
+            await driver.create_function("holds", 2, holds, deterministic=True)
+            await driver.execute_fetchall("PRAGMA synchronous=FULL")
+        for sql in ("PRAGMA journal_mode=WAL", *definitions()):
+            await raw.execute_fetchall(sql)
+        for table in metadata.sorted_tables:
+            rows = await raw.execute_fetchall(f"PRAGMA table_info({table.name})")
+            check_columns(table, {name: kind.upper() for _, name, kind, *_ in rows})
+        self.ready = True
+
+    def check_type(self, column: sa.Column[Any], kind: str) -> bool:
+        """Tell whether a column's type fits; SQLite makes ids for INTEGER alone."""
+        return not column.primary_key or kind == "INTEGER"
+
+    async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
+        """Return a statement's rows; interrupt a scan that takes over DB_TIMEOUT."""
+        if self.read_identity() != self.identity:
+            raise UnusableError(f"{self.file} was replaced; start the service again")
+        try:
+            async with asyncio.timeout(settings.DB_TIMEOUT):
+                return await raw.execute_fetchall(sql, values)
+        except BaseException:
+            if (
+                raw is self.slow_connection.raw_connection
+            ):  # which one scan has for itself
+                await raw.interrupt()
+            raise
+
+    def contains(self, column: Any, part: Any) -> Any:
+        """Return whether a text holds a part; LIKE would cost text times part."""
+        return sa.func.holds(column, part)
+
+    def among(self, column: Any, name: str) -> Any:
+        """Return whether a column's value is in a list."""
+        each = sa.func.json_each(sa.bindparam(name, type_=sa.String)).table_valued(
+            "value"
+        )
+        return column.in_(sa.select(each.c.value))
+
+    def by_code_point(self, column: Any) -> Any:
+        """Return a text that is ordered by its characters' numbers."""
+        return sa.collate(column, "BINARY")
+
+    def tag(self, columns: Sequence[Any]) -> Any:
+        """Return the strong tag of a row (RFC 9110, 8.8.3)."""
+        return sa.func.tag(*columns)
 
 
-# Database
-async def connect(*_: Any, **__: Any) -> Any:  # noqa: RET503  # the last host raises
-    """Return a connection to the first host that gives one, each in its share of the time."""
-    for url in URLS:
-        with suppress(*FAILURES) if url != URLS[-1] else nullcontext():
-            async with asyncio.timeout(POOL_TIMEOUT / len(URLS)):
-                raw = await asyncpg.connect(url, **extras)
-                # Behind a pooler the two differ, and other clients' statements have the same names.
-                pid = await (await raw.prepare("SELECT pg_backend_pid()", name="")).fetchval()
-                if "statement_cache_size" in extras or pid == raw.get_server_pid():
-                    return raw
-                raw.terminate()
-                log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
-                extras["statement_cache_size"] = 0
-                return await asyncpg.connect(url, **extras)
+sqlite3.register_adapter(list, json.dumps)  # for json_each()
 
 
-PATIENCE, PAUSE = (DB_TIMEOUT, 0.005) if SQLITE else (POOL_TIMEOUT, 0.05)
-asyncpg_own = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-FAILURES = (OSError, sqlite3.OperationalError, asyncpg.PostgresError, *asyncpg_own)
-# Beginnings of SQLSTATEs and of SQLite's names. What is busy is tried again, what is broken is not.
-BUSY = ("25", "26", "40", "42P05", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED")
-BROKEN = ("42501", "58", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-# Lowers each letter by itself, as Postgres does (no final sigma); SQLite's lower() is ASCII only.
-LOWER = ("lower", 1, lambda text: (text or "").replace("Σ", "\u03c3").replace("İ", "i").lower())
-LOCK = "SELECT pg_advisory_xact_lock(730314)"  # IF NOT EXISTS alone fails when workers race
-TRIGRAMS = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
-CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes USING gin (text gin_trgm_ops)"""
-pool: Any = {"min_size": 0, "max_size": POOL_SIZE + MAX_OVERFLOW, "connect": connect}
-pool["reset"] = nullcontext().__aexit__  # nothing: no request sets state, and it is a round trip
-database = Database(f"sqlite://{path}", timeout=0) if SQLITE else Database("postgres://", **pool)
-shared: Any = None  # SQLite's one connection, without a timeout: run() waits for locks
+def make_tag(*values: Any) -> str:
+    """Return the tag of a row, as Postgres makes it of the same values."""
+    row = json.dumps(values, ensure_ascii=False)
+    return f'"{hashlib.sha256(row.encode()).hexdigest()}"'
+
+
+def holds(text: str | None, part: str) -> bool:
+    """Tell whether a text holds a part in any case, also beyond ASCII."""
+    return lower(part) in lower(text or "")
+
+
+def lower(text: str) -> str:
+    """Return a text with each letter lowered by itself: no final sigma."""
+    if text.isascii():
+        return text.lower()
+    return text.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
+
+
+class Postgres:
+    """A pool of connections, each to the first host that gives one."""
+
+    dialect: Any = sa.make_url("postgresql+asyncpg://").get_dialect()()
+    patience, pause = settings.POOL_TIMEOUT, 0.05  # seconds to try for, and between tries
+    required = False  # at the start: a worker that ends would end all others
+    # IF NOT EXISTS alone fails when workers race.
+    lock = "SELECT pg_advisory_xact_lock(730314)"
+    # With fastupdate small writes would wait for large ones.
+    trigrams = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes
+    USING gin (text gin_trgm_ops) WITH (fastupdate = off)"""
+    types: Mapping[type, Sequence[str]] = {bool: ["bool"], int: ["int2", "int4", "int8"]}
+
+    def __init__(self, url: str) -> None:
+        normal = TypeAdapter[MultiHostUrl](PostgresURL).validate_python(url)
+        address = urlsplit(str(normal))  # in which what is odd is percent-encoded
+        login, at, hosts = address.netloc.rpartition("@")
+        # A password with a / may look like a host and a name.
+        if (
+            not re.fullmatch("(/[^/@]*)?", address.path)
+            or "@" in login
+            or address.fragment
+        ):
+            raise ValueError(URL_FORM)
+        parameters = postgres_parameters(address.query)
+        self.options: dict[str, Any] = {
+            "command_timeout": 1
+        }  # for what asyncpg does by itself
+        if "statement_cache_size" in parameters:
+            self.options["statement_cache_size"] = int(
+                parameters.pop("statement_cache_size")
+            )
+        rest = f"{address.path}?{urlencode(parameters)}"
+        self.urls = [f"postgresql://{login}{at}{host}{rest}" for host in hosts.split(",")]
+        self.title = f"Postgres, {hosts}{unquote(address.path)}"
+        self.size = settings.POOL_SIZE + settings.MAX_OVERFLOW
+        pool: dict[str, Any] = {"connect": self.connect, "reset": self.keep}
+        self.database = Database("postgres://", min_size=0, max_size=self.size, **pool)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Hold the pool open, whether Postgres is there or not."""
+        self.scans, self.ready = asyncio.Semaphore(max(1, self.size // 2)), False
+        await self.database.connect()
+        yield
+        with suppress(*FAILURES):  # a stalled network is no reason for a traceback
+            await self.database.disconnect()
+
+    def connection(self, scans: bool) -> Any:
+        """Return a connection of the pool, which is taken when it is entered."""
+        return self.database.connection()
+
+    async def connect(self, *_: Any, **__: Any) -> Any:
+        """Return a connection to the first host that gives one, in its share of time."""
+        failures = []
+        for url in self.urls:
+            try:
+                async with asyncio.timeout(settings.POOL_TIMEOUT / len(self.urls)):
+                    return await self.connect_to(url)
+            except FAILURES as error:
+                failures.append(error)
+        raise failures[-1]
+
+    async def connect_to(self, url: str) -> Any:
+        """Return a connection to a host; without prepared statements to a pooler."""
+        raw = await asyncpg.connect(url, **self.options)
+        # Behind a pooler these differ, and other clients use the same statements' names.
+        pid = await (await raw.prepare("SELECT pg_backend_pid()", name="")).fetchval()
+        if "statement_cache_size" in self.options or pid == raw.get_server_pid():
+            return raw
+        raw.terminate()
+        log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
+        self.options["statement_cache_size"] = 0
+        return await asyncpg.connect(url, **self.options)
+
+    async def keep(self, _: Any) -> None:
+        """Leave a connection as it is: no request sets state; a reset is a round trip."""
+
+    async def prepare(self, raw: Any) -> None:
+        """Make the tables that are missing; UnusableError where one is not as it must be.
+
+        Later none is made: a restore may be under way, which would then fail.
+        """
+        for table in metadata.sorted_tables:
+            if not await self.read_columns(raw, table):
+                await self.make_tables(raw)
+            check_columns(table, await self.read_columns(raw, table))
+        self.ready = True
+
+    async def read_columns(self, raw: Any, table: sa.Table) -> dict[str, str]:
+        """Return a stored table's columns and their types; none where it is missing."""
+        try:
+            query = await raw.prepare(str(sa.select(table)), name="")
+        except asyncpg.UndefinedTableError:
+            return {}
+        return {column.name: column.type.name for column in query.get_attributes()}
+
+    async def make_tables(self, raw: Any) -> None:
+        """Make the missing tables, and, if the user may, the index for searches."""
+        await raw.execute(";".join([self.lock, *definitions()]))
+        try:
+            await raw.execute(f"{self.lock};{self.trigrams}")
+        except asyncpg.PostgresError as error:
+            log.warning(
+                "A search scans all notes, as there is no index for it: %s", error
+            )
+
+    def check_type(self, column: sa.Column[Any], kind: str) -> bool:
+        """Tell whether a stored column's type holds the same values as a declared one."""
+        return kind in self.types.get(column.type.python_type, [kind])
+
+    async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
+        """Return a statement's rows; cancel one that takes longer than DB_TIMEOUT."""
+        try:
+            return await raw.fetch(sql, *values, timeout=settings.DB_TIMEOUT)
+        except asyncpg.ReadOnlySQLTransactionError:
+            raw.terminate()  # of a demoted primary: who connects again finds the new one
+            raise
+
+    def contains(self, column: Any, part: Any) -> Any:
+        """Return whether a text holds a part, in a form that the index serves."""
+        wildcards: list[Any] = [
+            sa.literal_column(sql) for sql in ("'([%_/])'", r"'/\1'", "'g'")
+        ]
+        return column.icontains(sa.func.regexp_replace(part, *wildcards), escape="/")
+
+    def among(self, column: Any, name: str) -> Any:
+        """Return whether a column's value is in a list."""
+        return column == sa.any_(sa.bindparam(name, type_=sa.ARRAY(sa.BigInteger)))
+
+    def by_code_point(self, column: Any) -> Any:
+        """Return a text that is ordered by its characters' numbers, not by a language."""
+        return sa.collate(column, "C")
+
+    def tag(self, columns: Sequence[Any]) -> Any:
+        """Return the strong tag of a row (RFC 9110, 8.8.3); FIPS forbids md5."""
+        values = [
+            # SQLite has numbers for booleans.
+            sa.cast(column, sa.Integer) if isinstance(column.type, sa.Boolean) else column
+            for column in columns
+        ]
+        row = sa.cast(sa.func.json_build_array(*values), sa.Text)
+        content = sa.func.convert_to(row, sa.literal_column("'UTF8'"))
+        digest = sa.func.encode(sa.func.sha256(content), sa.literal_column("'hex'"))
+        quote_mark: Any = sa.literal_column("'\"'")
+        return sa.func.concat(quote_mark, digest, quote_mark)
 
 
 def definitions() -> list[str]:
-    """Return the SQL that makes the missing tables: all of metadata's, other modules' too."""
-    tables = metadata.sorted_tables
-    return [compiled(sa.schema.CreateTable(table, if_not_exists=True))[0] for table in tables]
+    """Return the SQL that makes what is missing of metadata's tables."""
+    make = [
+        sa.schema.CreateTable(each, if_not_exists=True) for each in metadata.sorted_tables
+    ]
+    return [str(each.compile(dialect=database.dialect)) for each in make]
 
 
-async def fetch(raw: Any, sql: str, values: list[Any]) -> Any:
-    """Return a statement's rows, on the driver's own connection; make the tables if need be."""
-    if SQLITE:
-        return await raw.execute_fetchall(sql, values)
+def check_columns(table: sa.Table, stored: Mapping[str, str]) -> None:
+    """Raise UnusableError where a stored table lacks a column or has another type."""
+    for column in table.columns:
+        name, kind = column.name, column.type.compile(dialect=database.dialect)
+        if name not in stored:
+            mend = f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"
+            raise UnusableError(f"the table {table.name} lacks a column: {mend}")
+        if not database.check_type(column, stored[name]):
+            place = f"the column {name} of the table {table.name}"
+            raise UnusableError(f"{place} is {stored[name]}, and must be {kind}")
+
+
+def open_database(url: str) -> SQLite | Postgres:
+    """Return the database that a URL names; end the start if it makes no sense."""
     try:
-        return await raw.fetch(sql, *values, timeout=DB_TIMEOUT)
-    except asyncpg.UndefinedTableError:
-        await raw.execute(";".join([LOCK, *definitions()]), timeout=DB_TIMEOUT)
-        try:
-            await raw.execute(f"{LOCK};{TRIGRAMS}", timeout=DB_TIMEOUT)
-        except asyncpg.PostgresError as error:
-            log.warning("A search scans all notes, as there is no index for it: %s", error)
-        return await raw.fetch(sql, *values, timeout=DB_TIMEOUT)
-    except asyncpg.ReadOnlySQLTransactionError:
-        raw.terminate()  # of a demoted primary: who connects again finds the new one
-        raise
+        return SQLite(url) if url.startswith("sqlite") else Postgres(url)
+    except ValidationError as error:  # whose own text would hold the password
+        first = error.errors()[0]
+        stop("DATABASE_URL", ": ".join([*map(str, first["loc"]), first["msg"], URL_FORM]))
+    except ValueError as error:
+        stop("DATABASE_URL", str(error))
 
 
-def verdict(error: Any, sent: bool, writes: bool) -> tuple[int, bool]:
-    """Return a failure's status, and whether to try again; raise it if it is a bug of ours."""
-    # No code: a connection that is lost or slow (or asyncpg misused, which looks the same).
-    code = str(getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", "08"))
-    if not sent or code.startswith((*BUSY, *BROKEN)):
-        return 503, not code.startswith(BROKEN)
-    if not code.startswith(("08", "57")):  # the connection is there: what was sent is wrong
-        error.detail = None  # Postgres quotes the row in it: not for the log
-        raise error
-    return (504, False) if writes or isinstance(error, TimeoutError) else (503, True)
+database = open_database(settings.database_url)
 
 
-async def run(statement: Statement, **given: Any) -> Any:
-    """Return a statement's rows; 503 if nothing was changed in PATIENCE seconds, 504 if unknown."""
-    sql, parameters = statement
-    values = [given.get(name, default) for name, default in parameters]
-    now = asyncio.get_running_loop().time
-    started, why, writes = now(), "", not sql.startswith("SELECT")
+# Running a statement
+
+
+class Failure(NamedTuple):
+    """What a group of failures means to a client, and whether to try again first."""
+
+    status: int
+    codes: tuple[str, ...]  # SQLSTATEs or their first digits, and names of SQLite's
+    again: bool = False
+
+
+FAILURES = (
+    OSError,
+    sqlite3.DatabaseError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    UnusableError,
+)
+BROKEN = Failure(
+    503, ()
+)  # what no row names: corrupt, full, moved, no such table, a limit
+# The first row that fits holds.
+LADDER = [
+    # There is such a row, or after a restore the sequence of ids lags behind them.
+    Failure(409, ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")),
+    # The sequence of ids is at its end.
+    Failure(503, ("2200H",)),
+    # A type, a length, a check or NOT NULL of the table refuses a value.
+    Failure(422, ("22", "23", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")),
+    # Nobody knows whether it was done.
+    Failure(504, ("40003",)),
+    # Busy: a transaction was rolled back or is read-only, no room, a lock, a server that
+    # cancels; a prepared statement that is gone or there already, as behind a pooler.
+    Failure(503, ("25", "40", "53", "55", "57014", "26", "42P05"), again=True),
+    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), again=True),
+    # No privilege, no such table or column.
+    Failure(503, ("42501", "42P01", "42703")),
+    # SQL that makes no sense: a bug.
+    Failure(500, ("42",)),
+]
+LOST = ("08", "57P")  # the connection is gone, or the server is going
+
+
+def judge(error: Any, sent: bool, writes: bool) -> Failure:
+    """Return what a failure means; asyncpg's without a code are lost connections."""
+    code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
+    if not code and isinstance(error, UnusableError | sqlite3.Error):
+        return BROKEN
+    if code and not code.startswith(LOST):
+        return next((row for row in LADDER if code.startswith(row.codes)), BROKEN)
+    if sent and (writes or isinstance(error, TimeoutError)):
+        return Failure(504, LOST)  # it may have been done
+    return Failure(503, LOST, again=True)
+
+
+@asynccontextmanager
+async def lend(scans: bool) -> AsyncIterator[Any]:
+    """Lend a driver's connection, with the tables made, within POOL_TIMEOUT."""
+    lane = database.scans if scans else nullcontext()
+    async with (
+        asyncio.timeout(settings.POOL_TIMEOUT) as limit,
+        lane,
+        database.connection(scans) as connection,
+    ):
+        if not database.ready:
+            await database.prepare(connection.raw_connection)
+        limit.reschedule(None)  # from here on there are limits of its own
+        yield connection.raw_connection
+
+
+async def run(statement: Statement, given: Mapping[str, Any], scans: bool = False) -> Any:
+    """Return a statement's rows, for values by the names of its parameters.
+
+    HTTPException 503 where nothing was changed, 504 where that is not known, 409 or 422
+    where the table refuses it; the log says why. A sent write is never sent again.
+    """
+    values = [given.get(name, default) for name, default in statement.parameters]
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    reason = ""
     while True:
-        connection, sent = shared or database.connection(), False
+        sent = False
         try:
-            async with asyncio.timeout_at(started + PATIENCE) as limit, connection:
-                limit.reschedule(None)  # it has a connection; on Postgres fetch() limits the rest
+            async with lend(scans) as raw:
                 sent = True
-                return await fetch(connection.raw_connection, sql, values)
+                return await database.fetch(raw, statement.sql, values)
         except FAILURES as error:
-            status, again = verdict(error, sent, writes)
-            why = why or " ".join(f"{type(error).__name__} {error}".split())
-            if not again or now() > started + PATIENCE:
-                log.warning("%s after %.2f s: %s", status, now() - started, why)
-                raise HTTPException(status) from None
-        await asyncio.sleep(PAUSE)
+            failure = judge(error, sent, statement.writes)
+            # Postgres quotes the row in it.
+            error.detail = None  # type: ignore[union-attr]
+            if failure.status == 500:
+                raise
+            reason = reason or " ".join(f"{type(error).__name__} {error}".split())
+        waited = clock() - started
+        if not failure.again or waited > database.patience:
+            log.warning("%s after %.2f s: %s", failure.status, waited, reason)
+            raise HTTPException(failure.status)
+        await asyncio.sleep(database.pause)
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Open the database and make the tables; start without them while Postgres is away."""
-    global shared
-    await database.connect()
-    async with database.connection() if SQLITE else nullcontext() as shared:
-        if shared:
-            await shared.raw_connection.create_function(*LOWER, deterministic=True)
-            for sql in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *definitions()):
-                await run((sql, ()))
-        elif not API_KEYS:  # SQLite is for one's own machine
-            log.warning("API_KEYS is unset: whoever reaches this service can change every note")
-        with suppress(HTTPException):  # run() has logged it
-            await run(READ, id=0)  # of Postgres' tables, fetch() makes those that are not there
+    """Open the database; start without it while Postgres is away."""
+    log.info("The database: %s", database.title)
+    if not settings.API_KEYS:
+        log.warning(
+            "API_KEYS is unset: whoever reaches this service can change every note"
+        )
+    async with database.open():
+        try:
+            await run(note_store.selection(), {"id": 0})
+        except HTTPException:  # run() has logged it
+            if database.required:
+                raise SystemExit(4) from None
         yield
-    with suppress(*FAILURES):  # a stalled network is no reason for a traceback
-        await database.disconnect()
+
+
+# The statements
+
+
+def compiled(query: Any) -> Statement:
+    """Return a query ready to run; to compile it costs more than a request."""
+    sql = query.compile(dialect=database.dialect)
+    parameters = [(name, sql.params[name]) for name in sql.positiontup or ()]
+    return Statement(str(sql), parameters, writes=not query.is_select)
+
+
+def parameter(name: str, kind: Any = sa.BigInteger) -> Any:
+    """Return a parameter of a statement; what run() is not given is NULL."""
+    return sa.bindparam(name, type_=kind)
+
+
+def without_null(column: sa.Column[Any]) -> Any:
+    """Return a column without its NULLs, which some tables of the tutorial's have."""
+    empty = {str: "''", bool: "false", int: "0"}.get(column.type.python_type)
+    if column.nullable or column.primary_key or empty is None:
+        return column
+    value = sa.func.coalesce(column, sa.literal_column(empty), type_=column.type)
+    return value.label(column.name)
+
+
+class Row(NamedTuple):
+    """A stored row, and its tag."""
+
+    item: dict[str, Any]
+    tag: str
+
+
+class Listing(NamedTuple):
+    """A page of a list, whether another one follows, and how many rows all pages have."""
+
+    items: list[dict[str, Any]]
+    followed: bool
+    total: int | None
+
+
+class Store:
+    """The rows of a table; each statement is compiled once.
+
+    Its lists are filtered by the value of any column, and by `filters`: conditions, by
+    the names of their parameters.
+    """
+
+    def __init__(self, table: sa.Table, **filters: Any) -> None:
+        self.table = table
+        self.name = table.name.removesuffix("s")
+        self.columns = {column.name: without_null(column) for column in table.columns}
+        self.booleans = [
+            each.name for each in table.columns if isinstance(each.type, sa.Boolean)
+        ]
+        self.filters = {
+            name: value == self.value(name) for name, value in self.columns.items()
+        }
+        self.filters |= {"id": database.among(table.c.id, "id"), **filters}
+        tag = database.tag([*self.columns.values()])
+        self.returned = [*self.columns.values(), tag]
+        self.this = table.c.id == parameter("id")
+        expected = parameter("if_match", sa.String)
+        self.as_expected = expected.is_(None) | expected.contains(tag)
+
+    def value(self, name: str) -> Any:
+        """Return the parameter for a column's value."""
+        return parameter(name, self.table.c[name].type)
+
+    @cache  # noqa: B019  # a store lives as long as the process
+    def insertion(self, names: frozenset[str]) -> Statement:
+        """Return the statement that stores these columns of a new row."""
+        values = {name: self.value(name) for name in names}
+        return compiled(sa.insert(self.table).values(values).returning(*self.returned))
+
+    @cache  # noqa: B019
+    def selection(self) -> Statement:
+        """Return the statement that reads a row."""
+        return compiled(sa.select(*self.returned).where(self.this))
+
+    @cache  # noqa: B019
+    def change(self, names: frozenset[str]) -> Statement:
+        """Return the statement that changes columns of a row that is as expected."""
+        values = {name: self.value(name) for name in names}
+        if not values:  # there must be something to set
+            values = {
+                each.name: each for each in self.table.columns if not each.primary_key
+            }
+        query = sa.update(self.table).where(self.this, self.as_expected).values(values)
+        return compiled(query.returning(*self.returned))
+
+    @cache  # noqa: B019
+    def deletion(self) -> Statement:
+        """Return the statement that deletes a row that is as expected."""
+        query = sa.delete(self.table).where(self.this, self.as_expected)
+        return compiled(query.returning(*self.returned))
+
+    @cache  # noqa: B019
+    def listing(self, sort: str, names: frozenset[str]) -> Statement:
+        """Return the statement of a page, in an order and with these filters."""
+        name, descending = sort.removeprefix("-"), sort.startswith("-")
+        column, this, last = self.columns[name], self.table.c.id, parameter("after")
+        if isinstance(column.type, sa.String):
+            column = database.by_code_point(column)
+        query = sa.select(*self.columns.values())
+        query = query.where(*(self.filters[each] for each in names - {"after"}))
+        if "after" in names:
+            query = query.where(this < last if descending else this > last)
+        query = query.order_by(column.desc() if descending else column, this)
+        return compiled(query.limit(parameter("take")).offset(parameter("skip")))
+
+    @cache  # noqa: B019
+    def count(self, names: frozenset[str]) -> Statement:
+        """Return the statement that counts the rows of all pages with these filters."""
+        query = sa.select(sa.func.count()).select_from(self.table)
+        return compiled(query.where(*(self.filters[each] for each in names)))
+
+    def read_row(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return a row as it is shown; SQLite has numbers for booleans."""
+        item = dict(zip(self.columns, row, strict=False))  # a tag may be the last
+        for name in self.booleans:
+            item[name] = bool(item[name])
+        return item
+
+    async def create(self, values: Mapping[str, Any]) -> Row:
+        """Store a row."""
+        rows = await run(self.insertion(frozenset(values)), values)
+        return Row(self.read_row(rows[0]), rows[0][-1])
+
+    async def read(self, row_id: int) -> Row:
+        """Return a row; 404 where there is none."""
+        return self.existing(await run(self.selection(), {"id": row_id}), row_id)
+
+    def existing(self, rows: Sequence[Any], row_id: int) -> Row:
+        """Return the row that a statement found; 404 where it found none."""
+        if not rows:
+            raise HTTPException(404, f"There is no {self.name} with id {row_id}.")
+        return Row(self.read_row(rows[0]), rows[0][-1])
+
+    async def update(
+        self, row_id: int, values: Mapping[str, Any], if_match: Sequence[str] = ()
+    ) -> Row:
+        """Change columns of a row; 404 where it is missing, 412 where If-Match forbids."""
+        return await self.write(self.change(frozenset(values)), row_id, values, if_match)
+
+    async def delete(self, row_id: int, if_match: Sequence[str] = ()) -> Row:
+        """Delete a row; 404 where there is none, 412 where If-Match forbids."""
+        return await self.write(self.deletion(), row_id, {}, if_match)
+
+    async def write(
+        self,
+        statement: Statement,
+        row_id: int,
+        values: Mapping[str, Any],
+        if_match: Sequence[str],
+    ) -> Row:
+        """Run a statement that writes to a row; nothing back is a 404, or a 412."""
+        tags = strong_tags(if_match)
+        rows = await run(statement, {**values, "id": row_id, "if_match": tags})
+        if not rows and tags is not None:
+            await self.read(row_id)
+            detail = (
+                f"The {self.name} with id {row_id} is no longer as If-Match names it."
+            )
+            raise HTTPException(412, detail)
+        return self.existing(rows, row_id)
+
+    async def list(self, page: Page) -> Listing:
+        """Return a page."""
+        names = frozenset(page.model_fields_set & self.filters.keys())
+        values = dict(page)
+        values["take"] += 1  # so that one too many tells that another page follows
+        cursor = page.model_fields_set & {"after"}
+        rows = await run(self.listing(page.sort, names | cursor), values, page.scans)
+        total = None
+        if page.count:
+            total = (await run(self.count(names), values, scans=True))[0][0]
+        items = [self.read_row(row) for row in rows[: page.take]]
+        return Listing(items, 0 < page.take < len(rows), total)
+
+
+note_store = Store(notes, q=database.contains(notes.c.text, parameter("q", sa.String)))
 
 
 # Answers
-SENTENCES = {  # for what Starlette, FastAPI and pydantic say in too few words or too many
-    "Content Too Large": f"The body is over {MAX_BODY_BYTES} bytes.",
-    "Not Found": "There is nothing at this path.",
-    "Method Not Allowed": "This path takes only the methods that Allow names.",
-    "Service Unavailable": "The database is not available; nothing was changed, so try again.",
-    "Gateway Timeout": "The database did not answer in time; a write may have been applied.",
-    "There was an error parsing the body": "The body is not JSON.",
+
+NOSNIFF = {"X-Content-Type-Options": "nosniff"}
+DETAILS = {  # where whoever raises an error says too little
+    400: "The body is not JSON.",
+    404: "There is nothing at this path.",
+    405: "This path takes only the methods that Allow names.",
+    409: "The database has another row in the place of this one; nothing was changed.",
+    413: f"The body is over {settings.MAX_BODY_BYTES} bytes.",
+    422: "The table in the database refuses a value, by its type, its length or a rule.",
+    503: "The database is not available; nothing was changed, so try again.",
+    504: "The database did not answer in time; a write may have been applied.",
+}
+REASONS = {  # where pydantic says too much
     "string_pattern_mismatch": "must not contain U+0000",
     "string_unicode": "must not contain a lone surrogate",
 }
 
 
-def problem(status: int, detail: str, headers: Any = None, **members: Any) -> Response:
+def problem(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> Response:
     """Return an error in the one shape that all have (RFC 9457)."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    content = to_json({**body, "detail": detail, "message": detail, **members})
-    headers = {"X-Content-Type-Options": "nosniff", **(headers or {})}
-    return Response(content, status, headers, "application/problem+json")
+    title = HTTPStatus(status).phrase
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    body |= {"detail": detail, "message": detail}
+    if errors:
+        body["errors"] = errors
+    sent = {**NOSNIFF, **(headers or {})}
+    return Response(to_json(body), status, sent, "application/problem+json")
 
 
 async def refuse(request: Request, error: Any) -> Response:
-    """Return an HTTPException, or what is wrong with a request, as a problem."""
-    if isinstance(error, HTTPException):
-        headers = {"Retry-After": "1"} if error.status_code == 503 else dict(error.headers or {})
-        if error.status_code == 405:  # Starlette names the methods of the path's first route only
-            routes: Any = [route for route in app.routes if route.matches(request.scope)[0].value]
-            allow = {method for route in routes for method in route.methods}
-            headers["Allow"] = ", ".join(sorted(allow | {"HEAD"} if "GET" in allow else allow))
-        return problem(error.status_code, SENTENCES.get(error.detail, error.detail), headers)
-    if isinstance(getattr(error, "body", None), bytes):  # not declared as JSON
-        return problem(415, "The body must be JSON, and its Content-Type application/json.")
-    wrong: dict[str, str] = {}
+    """Answer what a handler, or Starlette, has refused."""
+    status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
+    if not detail.endswith("."):  # no sentence of ours
+        detail = DETAILS.get(status, detail)
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        detail = "The body is not UTF-8."
+    if status == 405:
+        headers["Allow"] = ", ".join(sorted(methods_of(request.scope)))
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return problem(status, detail, headers)
+
+
+def methods_of(scope: Scope) -> set[str]:
+    """Return all methods of a path; Starlette names those of its first route only."""
+    routes: Any = [route for route in app.routes if route.matches(scope)[0].value]
+    methods = {method for route in routes for method in route.methods}
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+async def refuse_input(request: Request, error: Any) -> Response:
+    """Answer what is wrong with parameters or a body, each under its name."""
+    errors: dict[str, str] = {}
     for each in error.errors():
-        if each["type"] == "json_invalid" or (each["type"], each["loc"]) == ("missing", ("body",)):
-            return problem(400, "The body is not JSON.")
-        name = next((part for part in each["loc"] if part not in ("path", "query", "body")), "body")
-        theirs = [k for k, v in JSON_SERVER.items() if v == name and k in request.query_params]
-        wrong.setdefault(theirs[0] if theirs else name, SENTENCES.get(each["type"], each["msg"]))
-    detail = "; ".join(f"{name}: {message}" for name, message in wrong.items())
-    return problem(422, f"{detail}.", errors=wrong)
+        kind = each["type"]
+        place = [
+            part
+            for part in each["loc"]
+            if part not in ("path", "query", "header", "body")
+        ]
+        if kind == "json_invalid" or (kind == "missing" and not place):
+            return problem(400, DETAILS[400])
+        name = str(place[0]) if place else "body"
+        reason = REASONS.get(kind, each["msg"].removeprefix("Value error, "))
+        if kind == "extra_forbidden":
+            reason = (
+                f"is no parameter of this list, which takes {known_parameters(request)}"
+            )
+        errors.setdefault(name, reason)
+    detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
+    return problem(422, f"{detail}.", errors=errors)
 
 
-def as_note(row: Sequence[Any]) -> dict[str, Any]:
-    """Return a row as a note; SQLite has numbers for booleans."""
-    return {"id": row[0], "text": row[1], "completed": bool(row[2])}
+def known_parameters(request: Request) -> str:
+    """Return the names of what the query of a route may hold."""
+    models = [
+        field.field_info.annotation
+        for field in request.scope["route"].dependant.query_params
+    ]
+    return ", ".join(name for model in models for name in model.model_fields)
 
 
-def answer(item: Any, status: int = 200, request: Any = None, **headers: str) -> Response:
-    """Return an item, tagged by what it holds (RFC 9110, 8.8.3); 304 if it is known."""
+def split_tags(lines: Sequence[str]) -> list[str]:
+    """Return the tags that a conditional header lists, in one line or in more."""
+    return [tag.strip() for line in lines for tag in line.split(",")]
+
+
+def strong_tags(if_match: Sequence[str]) -> str | None:
+    """Return the tags that a row may have; None if it may have any (RFC 9110, 13.1.1)."""
+    tags = split_tags(if_match)
+    if not tags or "*" in tags:
+        return None
+    return ",".join(tag for tag in tags if not tag.startswith("W/"))
+
+
+def answer(
+    item: Any,
+    tag: str = "",
+    status: int = 200,
+    if_none_match: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return an item with its tag; 304 if it is known (RFC 9110, 13.1.2)."""
     content = to_json(item)
-    tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
-    headers |= {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    known = ",".join(request.headers.getlist("if-none-match")) if request else ""
-    if {"*", tag} & {each.strip().removeprefix("W/") for each in known.split(",")}:
-        return Response(None, 304, headers)
-    return Response(content, status, headers, "application/json")
+    tag = tag or f'"{hashlib.sha256(content).hexdigest()}"'
+    sent = {"ETag": tag, "Cache-Control": "no-cache", **NOSNIFF, **(headers or {})}
+    known = {each.removeprefix("W/") for each in split_tags(if_none_match)}
+    if known & {"*", tag}:
+        return Response(None, 304, sent)
+    return Response(content, status, sent, "application/json")
 
 
-def link(items: list[Any], page: Any, request: Request) -> dict[str, str]:
-    """Return the header that leads to the next page, if an item too many says that there is one."""
-    if page.take == 0 or len(items) <= page.take:
-        return {}
-    last, count = items[page.take - 1]["id"], [("count", "true")] * page.count
-    start = ("after", last) if page.sort in ("id", "-id") else ("skip", page.skip + page.take)
-    ours = ("skip", "take", "after", "count", "_start", "_end")
-    others = [(k, v) for k, v in request.query_params.multi_items() if k not in ours]
-    return {"Link": f'<?{urlencode([*others, *count, ("take", page.take), start])}>; rel="next"'}
+def answer_created(row: Row, request: Request) -> Response:
+    """Return a new row, which lies below the path that it was sent to."""
+    path = request.scope["root_path"] + request.scope["route"].path
+    return answer(*row, 201, headers={"Location": f"{path}{row.item['id']}/"})
 
 
-async def one(statement: Statement, note_id: int, match: Sequence[str] = (), **given: Any) -> Any:
-    """Return the note that a statement finds; 404, or 412 when If-Match names another version."""
-    tags = {tag.strip() for tag in ",".join(match or ["*"]).split(",")}
-    if "*" not in tags:
-        seen = await one(READ, note_id)  # the statement compares it again, in case of a race
-        given |= {"old_text": seen["text"], "old_completed": seen["completed"]}
-        tags &= {answer(seen).headers["ETag"]}
-    if tags and (rows := await run(statement, id=note_id, **given)):
-        return as_note(rows[0])
-    if "*" in tags:
-        raise HTTPException(404, f"There is no note with id {note_id}.")
-    raise HTTPException(412, f"The note with id {note_id} is no longer as If-Match names it.")
+def answer_list(
+    listing: Listing, page: Page, request: Request, if_none_match: Sequence[str]
+) -> Response:
+    """Return a page, with the link to the next one, and the total if it is asked for."""
+    headers = {}
+    if listing.followed:
+        start = ("skip", str(page.skip + page.take))
+        if page.by_id:
+            start = ("after", str(listing.items[-1]["id"]))
+        query = request.query_params.multi_items()
+        kept = [(name, value) for name, value in query if name not in ("skip", "after")]
+        headers["Link"] = f'<?{urlencode([*kept, start])}>; rel="next"'
+    if listing.total is not None:
+        headers["X-Total-Count"] = str(listing.total)
+    return answer(listing.items, if_none_match=if_none_match, headers=headers)
 
 
-# OpenAPI, middleware and app
-OPEN = {"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
-KEYS = [key.encode() for key in re.findall(r"[^\s,]+", API_KEYS)]
-STRING = {"type": "string"}
-TEXTS: Any = dict.fromkeys(("type", "title", "detail", "message"), str)
-Problem = create_model("Problem", **TEXTS, status=int, errors=(dict[str, str], Absent))
-CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-TAGS = ["ETag", "Cache-Control"]
-HEADERS = {"201": [*TAGS, "Location"], "401": ["WWW-Authenticate"], "503": ["Retry-After"]}
-# What handlers read for themselves: by way of FastAPI each costs 80 us or more.
-GUARDED = [{"in": "header", "name": "If-Match", "schema": STRING}]
-TAGGED = [{"in": "header", "name": "If-None-Match", "schema": STRING}]
-fields = Page.model_json_schema()["properties"].items()
-LISTED = [*TAGGED, *({"in": "query", "name": name, "schema": kind} for name, kind in fields)]
-PATCH = {"application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}}
-MERGED = {"parameters": GUARDED, "requestBody": {"content": PATCH}}
+# The app
+
+OPEN_PATHS = {
+    "/",
+    "/livez",
+    "/readyz",
+    "/docs",
+    "/docs/oauth2-redirect",
+    "/redoc",
+    "/openapi.json",
+}
+API_KEYS = [key.encode() for key in settings.API_KEYS]
+Responses = dict[int | str, dict[str, Any]]
+PROBLEM = {
+    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+}
+
+
+def with_headers(*names: str) -> dict[str, Any]:
+    """Document the headers of an answer."""
+    return {"headers": {name: {"schema": {"type": "string"}} for name in names}}
+
+
+def problems(*statuses: int) -> Responses:
+    """Document errors."""
+    own = {401: with_headers("WWW-Authenticate"), 503: with_headers("Retry-After")}
+    return {status: {"content": PROBLEM, **own.get(status, {})} for status in statuses}
+
+
+class Route(APIRoute):
+    """A route that reads what its endpoint declares by pydantic alone, at a lower cost.
+
+    It does so where the endpoint returns a Response and declares nothing but parameters
+    of the path, a model of the query, lists of headers, a JSON body and the request. All
+    others get FastAPI's own handler, which would answer these the same. What all routes
+    share is here, too: the bounds on bodies and on time, the media type, the errors.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if path not in OPEN_PATHS:
+            options["tags"] = options.get("tags") or [path.split("/")[1]]
+        if options.get("methods") not in (None, ["GET"]):
+            options["max_body_size"] = settings.MAX_BODY_BYTES  # of bodies in chunks
+        super().__init__(path, endpoint, **options)
+        self.responses = {**self.implied_responses(), **self.responses}
+
+    def implied_responses(self) -> Responses:
+        """Document what the path and the declared parameters imply."""
+        if self.path in OPEN_PATHS:
+            return problems(500)
+        headers = {field.alias for field in self.dependant.header_params}
+        tagged = with_headers("ETag", "Cache-Control")
+        implied = {self.status_code or 200: tagged, **problems(422, 500, 503, 504)}
+        if API_KEYS:
+            implied |= problems(401)
+        if self.dependant.path_params:
+            implied |= problems(404)
+        if self.body_field:
+            implied |= problems(400, 409, 413, 415)
+        if "If-Match" in headers:
+            implied |= problems(409, 412)
+        if "If-None-Match" in headers:
+            implied[304] = tagged
+        return implied
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what reads a request and calls the endpoint."""
+        handle = self.read_and_call if self.is_plain() else super().get_route_handler()
+        if not self.reads_json():
+            return handle
+
+        async def check_and_handle(request: Request) -> Response:
+            check_media_type(request)
+            return await handle(request)
+
+        return check_and_handle
+
+    def reads_json(self) -> bool:
+        """Tell whether the endpoint declares a JSON body."""
+        info = self.body_field and self.body_field.field_info
+        return isinstance(info, params.Body) and not isinstance(info, params.Form)
+
+    def is_plain(self) -> bool:
+        """Tell whether the endpoint declares nothing but what read_and_call() reads."""
+        declared, signature = self.dependant, inspect.signature(self.endpoint)
+        headers, queries, bodies = (
+            declared.header_params,
+            declared.query_params,
+            declared.body_params,
+        )
+        fields = [*declared.path_params, *headers, *queries, *bodies]
+        names = {declared.request_param_name, *(field.name for field in fields)}
+        return (
+            inspect.iscoroutinefunction(self.endpoint)
+            and signature.return_annotation is Response
+            and signature.parameters.keys() <= names
+            and not declared.dependencies
+            and all(header.field_info.annotation == list[str] for header in headers)
+            and len(queries) <= 1
+            and all(is_plain_model(query.field_info.annotation) for query in queries)
+            and (not bodies or (bodies == [self.body_field] and self.reads_json()))
+            and all(body.field_info.is_required() for body in bodies)
+        )
+
+    async def read_and_call(self, request: Request) -> Response:
+        """Read what the endpoint declares, and call it within a request's time."""
+        values: dict[str, Any] = {}
+        errors: list[Any] = []
+
+        def read(field: Any, value: Any, *place: str) -> None:
+            values[field.name], wrong = field.validate(value, loc=place)
+            errors.extend(wrong)
+
+        declared = self.dependant
+        body = await read_json(request) if declared.body_params else None
+        for field in declared.path_params:
+            read(field, request.path_params[field.alias], "path", field.alias)
+        for field in declared.query_params:
+            read(field, read_query(request, field.field_info.annotation), "query")
+        for field in declared.header_params:
+            read(field, request.headers.getlist(field.alias), "header", field.alias)
+        for field in declared.body_params:
+            read(field, body, "body")
+        if errors:
+            raise RequestValidationError(errors, body=body)
+        if declared.request_param_name:
+            values[declared.request_param_name] = request
+        try:
+            async with asyncio.timeout(settings.POOL_TIMEOUT + settings.DB_TIMEOUT):
+                response: Response = await self.endpoint(**values)
+                return response
+        except TimeoutError:
+            log.warning("504: the statements of a request took too long together")
+            raise HTTPException(504) from None
+
+
+def is_plain_model(model: Any) -> bool:
+    """Tell whether a parameter of a query is a model whose fields have no other names."""
+    if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+        return False
+    return not any(field.validation_alias for field in model.model_fields.values())
+
+
+def read_query(request: Request, model: Any) -> dict[str, Any]:
+    """Return the parameters of a query; a model's lists may be repeated in it."""
+    query = request.query_params
+    values: dict[str, Any] = dict(query)
+    for name in query.keys() & list_fields(model):
+        values[name] = query.getlist(name)
+    return values
+
+
+@cache
+def list_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of a model's fields that are lists."""
+    fields = model.model_fields.items()
+    return frozenset(
+        name for name, each in fields if field_annotation_is_sequence(each.annotation)
+    )
+
+
+def check_media_type(request: Request) -> None:
+    """Refuse a body that is not declared as JSON, or that is compressed."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        detail = "The body must not be compressed: send it without Content-Encoding."
+        raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not re.fullmatch(r"application/([^/\s]+\+)?json", media_type):
+        raise HTTPException(
+            415, "The body must be JSON, and its Content-Type application/json."
+        )
+
+
+async def read_json(request: Request) -> Any:
+    """Return a body's JSON, or fail as FastAPI does."""
+    body = await request.body()
+    if not body:
+        raise RequestValidationError(
+            [{"type": "missing", "loc": ("body",), "msg": "missing"}]
+        )
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400) from error
+
+
+class Edge:
+    """What every request goes through: keys, body bound, last slash, HEAD, bugs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have it answered."""
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, without_traceback(send))
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        is_open = scope["path"].removeprefix(scope.get("root_path", "")) in OPEN_PATHS
+        inner = self.refusal(dict(scope["headers"]), is_open) or self.app
+        changes = {}  # to a copy, as the server logs its own
+        if not is_open and not scope["path"].endswith("/"):
+            changes["path"] = scope["path"] + "/"
+        if scope["method"] == "HEAD":
+            changes["method"] = "GET"  # the server knows, and leaves the body out
+        try:
+            await inner({**scope, **changes} if changes else scope, receive, send)
+        except Exception:
+            log.exception("500 for %s %r", scope["method"], scope["path"])
+            await problem(500, "The service has a bug; see its log.")(
+                scope, receive, send
+            )
+
+    @staticmethod
+    def refusal(headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
+        """Return the answer to a request that is not let in."""
+        if API_KEYS and not is_open:
+            scheme, _, key = headers.get(b"authorization", b"").partition(
+                b" "
+            )  # RFC 6750, 2.1
+            same = [hmac.compare_digest(key.strip(), each) for each in API_KEYS]
+            if scheme.lower() != b"bearer" or not any(same):
+                sent = {"WWW-Authenticate": "Bearer"}
+                return problem(401, "Send a key, as a Bearer token.", sent)
+        if int(headers.get(b"content-length", 0)) > settings.MAX_BODY_BYTES:
+            return problem(413, DETAILS[413])
+        return None
+
+
+def without_traceback(send: Send) -> Send:
+    """Return what sends the lifespan's messages; the log has said why a start ends."""
+
+    async def send_message(message: Message) -> None:
+        if "SystemExit" in message.get("message", ""):
+            message = {**message, "message": ""}
+        await send(message)
+
+    return send_message
 
 
 def openapi() -> dict[str, Any]:
-    """Return the OpenAPI document; a status that a docstring names is one of its answers."""
+    """Return FastAPI's document, with the keys and the errors that no route shows it."""
     document = FastAPI.openapi(app)
-    if KEYS:
-        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    if settings.API_KEYS:
+        document["components"]["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer"}
+        }
     for path, operations in document["paths"].items():
-        stored, tags = path not in OPEN, TAGS if "{" in path else [*TAGS, "Link", "X-Total-Count"]
-        headers = {**HEADERS, "200": tags if stored else [], "304": tags}
-        common = ["500", "422", "503", "504"] if stored else ["500"]
-        common += ["401"] if stored and KEYS else []
         for operation in operations.values():
-            answers = {code: each for code, each in operation["responses"].items() if code < "4"}
-            for code in re.findall(r"\b[345]\d\d\b", operation["description"]) + common:
-                answers[code] = {"description": HTTPStatus(int(code)).phrase}
-                answers[code] |= {"content": CONTENT} if code != "304" else {}
-            for code in headers.keys() & answers.keys():
-                answers[code]["headers"] = {name: {"schema": STRING} for name in headers[code]}
-            operation["responses"] = answers
-            operation["security"] = [{"key": []}] if "401" in answers else []
+            guarded = settings.API_KEYS and path not in OPEN_PATHS
+            operation["security"] = [{"key": []}] if guarded else []
     return document
 
 
-async def edge(inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer 401, 413 and 500, complete paths and serve HEAD; BaseHTTPMiddleware is slow."""
-    if scope["type"] != "http":
-        return await inner(scope, receive, send)
-    headers = dict(scope["headers"])
-    if int(headers.get(b"content-length", 0)) > MAX_BODY_BYTES:
-        inner = problem(413, SENTENCES["Content Too Large"])  # a Response is an ASGI app, too
-    if scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN:
-        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")  # RFC 6750
-        same = [hmac.compare_digest(key.strip(), each) for each in KEYS]
-        if KEYS and not (scheme.lower() == b"bearer" and any(same)):
-            inner = problem(401, "Send a key, as a Bearer token.", {"WWW-Authenticate": "Bearer"})
-        if not scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"] + "/"}  # a copy: the server logs its own
-    if scope["method"] == "HEAD":
-        scope = {**scope, "method": "GET"}  # the server sees HEAD still, and leaves the body out
-    try:
-        await inner(scope, receive, send)
-    except Exception:
-        log.exception("500 for %s %r", scope["method"], scope["path"])
-        await problem(500, "The service has a bug; see its log.")(scope, receive, send)
-
-
-ERROR_TYPES = (HTTPException, RequestValidationError, ValidationError)
 app = FastAPI(
     title="Notes",
-    version="1.0.0",
+    version="2.0.0",
     description=__doc__,
     lifespan=lifespan,
     redirect_slashes=False,
-    responses={422: {"model": Problem}},  # so that openapi() can refer to it
     generate_unique_id_function=lambda route: route.name,
-    exception_handlers=dict.fromkeys(ERROR_TYPES, refuse),
+    exception_handlers={
+        HTTPException: refuse,
+        RequestValidationError: refuse_input,
+    },
 )
+app.router.route_class = Route
 app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation does it
-app.add_middleware(lambda inner: partial(edge, inner))
+app.add_middleware(Edge)
 app.add_middleware(
-    CORSMiddleware,  # added last, so outermost: edge's own answers need its headers, too
-    allow_origins=re.findall(r"[^\s,]+", CORS_ORIGINS),
-    allow_origin_regex=CORS_ORIGIN_REGEX or None,
-    allow_credentials=CORS_ORIGINS != "*",
+    CORSMiddleware,  # added last, so outermost: Edge's answers need its headers, too
+    allow_origins=settings.cors_origins,
+    allow_origin_regex=settings.CORS_ORIGIN_REGEX and settings.CORS_ORIGIN_REGEX.pattern,
+    allow_credentials=settings.cors_origins != ["*"],
     allow_methods=["*"],
     allow_headers=["*"],
+    allow_private_network=True,
     expose_headers=["Location", "Link", "ETag", "X-Total-Count", "Retry-After"],
 )
 
-# Routes
-STORES: Any = {"response_model": Note, "max_body_size": MAX_BODY_BYTES}  # for chunked bodies
+
+# The routes
+
+LOCATION: Responses = {201: with_headers("ETag", "Cache-Control", "Location")}
+LIST_HEADERS = with_headers("ETag", "Cache-Control", "Link", "X-Total-Count")
+LINKS: Responses = {200: LIST_HEADERS, 304: LIST_HEADERS}
+MERGE_PATCH = {"schema": {"$ref": "#/components/schemas/NotePatch"}}
+PATCH_BODY = {"requestBody": {"content": {"application/merge-patch+json": MERGE_PATCH}}}
 
 
-@app.post("/notes/", status_code=201, **STORES)
+@app.post("/notes/", status_code=201, response_model=Note, responses=LOCATION)
 async def create_note(note: NoteIn, request: Request) -> Response:
-    """Store a new note; 400, 413, 415 or 422 when the body is not a valid one."""
-    created = as_note((await run(CREATE, **{"completed": False, **note}))[0])
-    return answer(created, 201, Location=f"{request.scope['root_path']}/notes/{created['id']}/")
+    """Store a new note."""
+    return answer_created(await note_store.create(vars(note)), request)
 
 
-@app.get("/notes/", openapi_extra={"parameters": LISTED}, response_model=list[Note])
-async def read_notes(request: Request) -> Response:
-    """Return a page of the notes (json-server's parameters work, too); 304 when it is known."""
-    page = Page.model_validate(asked(request.query_params))
-    if page.after and page.sort not in ("id", "-id"):
-        wrong = {"loc": ["after"], "type": "after", "msg": "goes with sort=id or sort=-id only"}
-        raise RequestValidationError([wrong])
-    given = {name: value for name, value in page if value not in (None, "", [])}
-    given |= {f"id{n}": note_id for n, note_id in enumerate(page.id)}
-    statement, total = list_statements(page.sort, frozenset(given), len(page.id))
-    items = [as_note(row) for row in await run(statement, **{**given, "take": page.take + 1})]
-    headers = link(items, page, request)
-    if page.count:
-        headers["X-Total-Count"] = str((await run(total, **given))[0][0])
-    return answer(items[: page.take], 200, request, **headers)
+@app.get("/notes/", response_model=list[Note], responses=LINKS)
+async def read_notes(
+    page: Annotated[NotePage, Query()], request: Request, if_none_match: IfNoneMatch
+) -> Response:
+    """Return a page of the notes, oldest first."""
+    return answer_list(await note_store.list(page), page, request, if_none_match)
 
 
-@app.get("/notes/{note_id}/", openapi_extra={"parameters": TAGGED}, response_model=Note)
-async def read_note(note_id: Id, request: Request) -> Response:
-    """Return a note; 404 when there is none, 304 when it is known to If-None-Match."""
-    return answer(await one(READ, note_id), 200, request)
+@app.get("/notes/{note_id}/", response_model=Note)
+async def read_note(note_id: Id, if_none_match: IfNoneMatch) -> Response:
+    """Return a note."""
+    item, tag = await note_store.read(note_id)
+    return answer(item, tag, if_none_match=if_none_match)
 
 
-@app.put("/notes/{note_id}/", openapi_extra={"parameters": GUARDED}, **STORES)
-async def update_note(note_id: Id, note: NoteUpdate, request: Request) -> Response:
-    """Replace a note; 404, 412 when If-Match names another version, 400, 413 or 415."""
-    return answer(await one(UPDATE, note_id, request.headers.getlist("if-match"), **note))
+@app.put("/notes/{note_id}/", response_model=Note)
+async def update_note(note_id: Id, note: NoteIn, if_match: IfMatch) -> Response:
+    """Replace a note."""
+    return answer(*await note_store.update(note_id, vars(note), if_match))
 
 
-@app.patch("/notes/{note_id}/", openapi_extra=MERGED, **STORES)
-async def patch_note(note_id: Id, note: NotePatch, request: Request) -> Response:
-    """Change a part of a note (RFC 7396); 404, 412 as for PUT, 400, 413 or 415."""
-    return answer(await one(UPDATE, note_id, request.headers.getlist("if-match"), **note))
+@app.patch("/notes/{note_id}/", response_model=Note, openapi_extra=PATCH_BODY)
+async def patch_note(note_id: Id, note: NotePatch, if_match: IfMatch) -> Response:
+    """Change a part of a note (RFC 7396)."""
+    return answer(*await note_store.update(note_id, note, if_match))
 
 
-@app.delete("/notes/{note_id}/", openapi_extra={"parameters": GUARDED}, response_model=DeletedNote)
-async def delete_note(note_id: Id, request: Request) -> Response:
-    """Delete a note and return it; 404, 412 when If-Match names another version of it."""
-    deleted = await one(DELETE, note_id, request.headers.getlist("if-match"))
-    return answer({**deleted, "message": f"Note with id: {note_id} deleted successfully!"})
+@app.delete("/notes/{note_id}/", response_model=DeletedNote)
+async def delete_note(note_id: Id, if_match: IfMatch) -> Response:
+    """Delete a note and return it."""
+    item, tag = await note_store.delete(note_id, if_match)
+    message = f"Note with id: {note_id} deleted successfully!"
+    return answer({**item, "message": message}, tag)
 
 
-@app.get("/livez")
+@app.get("/livez", tags=["health"])
 async def livez() -> dict[str, str]:
     """Tell that the process answers."""
     return {"status": "ok"}
 
 
-@app.get("/readyz")
+@app.get("/readyz", tags=["health"], responses=problems(503, 504))
 async def readyz() -> dict[str, str]:
-    """Tell that the database answers, too; 503 while it is away, 504 while it is too slow."""
-    await run(READ, id=0)
+    """Tell that the database answers, too."""
+    await run(note_store.selection(), {"id": 0})
     return {"status": "ok"}
 
 
-app.add_route("/", lambda _: Response(None, 307, {"Location": "/docs"}), include_in_schema=False)
+@app.get("/", include_in_schema=False)
+async def redirect_to_docs(request: Request) -> Response:
+    """Redirect to the documentation."""
+    return Response(None, 307, {"Location": f"{request.scope['root_path']}/docs"})
+
 
 if __name__ == "__main__":
-    # By hand there is no proxy to believe, and a stuck request must not delay the end for ever.
-    uvicorn.run(app, host=HOST, port=PORT, proxy_headers=False, timeout_graceful_shutdown=5)
+    # By hand there is no proxy to believe; a stuck request must not delay the end.
+    uvicorn.run(
+        app,
+        host=settings.HOST,
+        port=settings.PORT,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+    )

@@ -39,6 +39,17 @@ from tests.servers import ROOT, Postgres, Service, environment, until
 Body = dict[str, Any] | None
 
 
+@pytest.fixture(
+    params=["on_sqlite", "on_postgres", "by_fastapi_on_sqlite", "by_fastapi_on_postgres"],
+    ids=["sqlite", "postgres", "sqlite by fastapi", "postgres by fastapi"],
+)
+def deployment(request: pytest.FixtureRequest) -> Deployment:
+    """The service without a note, on each database, with the route class and without it."""
+    deployment: Deployment = request.getfixturevalue(request.param)
+    deployment.sql("DELETE FROM notes")
+    return deployment
+
+
 # The calls
 
 
@@ -84,7 +95,16 @@ def test_put_replaces_the_note(client: TestClient) -> None:
     assert everything(client) == [response.json(), other]
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/merge-patch+json"])
+def test_put_takes_what_post_takes(client: TestClient) -> None:
+    """PUT without completed makes a note that is not completed, as POST does."""
+    note = added(client, completed=True)
+    response = client.put(f"/notes/{note['id']}/", json={"text": "b"})
+    assert response.json() == {"id": note["id"], "text": "b", "completed": False}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/merge-patch+json"]
+)
 @pytest.mark.parametrize(
     "patch",
     [{}, {"text": ""}, {"completed": True}, {"text": "b", "completed": True}, {"id": 5}],
@@ -120,12 +140,16 @@ def test_an_id_never_comes_back(client: TestClient) -> None:
 
 def test_an_id_may_be_past_2_to_the_31(on_postgres: Deployment) -> None:
     """Ids have 64 bits on Postgres, too, where an INTEGER has 32."""
-    on_postgres.sql(f"INSERT INTO notes (id, text, completed) VALUES ({2**40}, 'far', false)")
+    on_postgres.sql(
+        f"INSERT INTO notes (id, text, completed) VALUES ({2**40}, 'far', false)"
+    )
     assert on_postgres.client.get(f"/notes/{2**40}/").json()["text"] == "far"
     assert on_postgres.client.delete(f"/notes/{2**40}/").status_code == 200
 
 
-@pytest.mark.parametrize("text", ["", "\U0001f34b" * 65_536, "\x01\x7f\u2028\r\n\t\"'\\ %_"])
+@pytest.mark.parametrize(
+    "text", ["", "\U0001f34b" * 65_536, "\x01\x7f\u2028\r\n\t\"'\\ %_"]
+)
 def test_text_is_kept_as_it_is(client: TestClient, text: str) -> None:
     """Every text of 0 to 65,536 characters is read back as it was written."""
     note = added(client, text=text)
@@ -144,6 +168,12 @@ def test_the_root_leads_to_the_docs(client: TestClient) -> None:
     response = client.get("/")
     assert (response.is_redirect, response.headers["Location"]) == (True, "/docs")
     assert client.get("/docs").status_code == 200
+
+
+def test_the_root_leads_to_the_docs_below_a_root_path(client: TestClient) -> None:
+    """Behind a router that puts a path before the service's own, the redirect has it, too."""
+    below = TestClient(client.app, root_path="/api", follow_redirects=False)
+    assert below.get("/api/").headers["Location"] == "/api/docs"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/docs", "/redoc", "/openapi.json"])
@@ -168,16 +198,34 @@ def test_the_last_slash_may_be_left_out(client: TestClient) -> None:
     path = f"/notes/{note['id']}"
     assert (created.status_code, created.headers["Location"]) == (201, f"{path}/")
     assert client.get("/notes", params={"take": 1}).json() == [note]
-    for method, body in ("GET", None), ("PUT", GROCERIES), ("PATCH", {}), ("DELETE", None):
+    for method, body in (
+        ("GET", None),
+        ("PUT", GROCERIES),
+        ("PATCH", {}),
+        ("DELETE", None),
+    ):
         response = client.request(method, path, json=body)
         assert (response.status_code, response.json()["id"]) == (200, note["id"])
-    for method, body in ("GET", None), ("PUT", GROCERIES), ("PATCH", {}), ("DELETE", None):
+    for method, body in (
+        ("GET", None),
+        ("PUT", GROCERIES),
+        ("PATCH", {}),
+        ("DELETE", None),
+    ):
         assert problem(client.request(method, path, json=body)) == 404
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/notes/?count=true&take=1", "/notes/{}/", "/livez", "/readyz", "/", "/docs", "/openapi.json"],
+    [
+        "/notes/?count=true&take=1",
+        "/notes/{}/",
+        "/livez",
+        "/readyz",
+        "/",
+        "/docs",
+        "/openapi.json",
+    ],
 )
 def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     """HEAD has the status and all headers of GET, and no body."""
@@ -185,7 +233,11 @@ def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     added(client)
     path = path.format(note["id"])
     head, get = client.head(path), client.get(path)
-    assert (head.status_code, head.headers, head.content) == (get.status_code, get.headers, b"")
+    assert (head.status_code, head.headers, head.content) == (
+        get.status_code,
+        get.headers,
+        b"",
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,7 +258,17 @@ def test_405_names_every_method_of_the_path(
     client: TestClient, path: str, allowed: set[str]
 ) -> None:
     """A method that a path does not take is 405, with all that it takes in Allow."""
-    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"}:
+    for method in {
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "OPTIONS",
+        "TRACE",
+        "BREW",
+    }:
         response = client.request(method, path, json={})
         if method in allowed:
             assert response.status_code != 405
@@ -215,7 +277,7 @@ def test_405_names_every_method_of_the_path(
             assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-# Tests
+# Isolation
 
 
 @pytest.mark.parametrize("turn", ["one", "two"])
@@ -242,11 +304,22 @@ def test_a_preflight_from_any_origin_is_granted(client: TestClient, method: str)
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
+def test_a_private_network_may_be_reached(client: TestClient) -> None:
+    """A browser that asks whether a page may call a private address is told that it may."""
+    asked = {"Access-Control-Request-Method": "GET"}
+    asked["Access-Control-Request-Private-Network"] = "true"
+    response = client.options("/notes/", headers=asked)
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Private-Network"] == "true"
+
+
 def test_an_answer_may_be_read_from_any_origin(client: TestClient) -> None:
     """An answer shows itself and five headers to every origin, with a cookie or without."""
     for cookie in {}, {"Cookie": "session=1"}:
         headers = client.get("/notes/", headers=cookie).headers
-        assert {name: value for name, value in headers.items() if name.startswith("access-")} == {
+        assert {
+            name: value for name, value in headers.items() if name.startswith("access-")
+        } == {
             "access-control-allow-origin": "*",
             "access-control-expose-headers": "Location, Link, ETag, X-Total-Count, Retry-After",
         }
@@ -259,7 +332,11 @@ def test_single_notes_carry_a_strong_etag(client: TestClient) -> None:
     """POST, GET, PUT and PATCH that leave the same note behind answer the same strong ETag."""
     created = client.post("/notes/", json=GROCERIES)
     path = created.headers["Location"]
-    answers = [client.get(path), client.put(path, json=GROCERIES), client.patch(path, json={})]
+    answers = [
+        client.get(path),
+        client.put(path, json=GROCERIES),
+        client.patch(path, json={}),
+    ]
     assert {answer.headers["ETag"] for answer in answers} == {created.headers["ETag"]}
     assert re.fullmatch(r'"[!#-~]+"', created.headers["ETag"])
 
@@ -268,8 +345,15 @@ def test_the_etag_depends_on_the_content(client: TestClient) -> None:
     """Another text, completed or id is another ETag; the content of before has that of before."""
     created = client.post("/notes/", json=GROCERIES)
     path = created.headers["Location"]
-    tags = [created.headers["ETag"], client.post("/notes/", json=GROCERIES).headers["ETag"]]
-    changes: list[Body] = [{"text": "b"}, {"completed": True}, {"text": GROCERIES["text"]}]
+    tags = [
+        created.headers["ETag"],
+        client.post("/notes/", json=GROCERIES).headers["ETag"],
+    ]
+    changes: list[Body] = [
+        {"text": "b"},
+        {"completed": True},
+        {"text": GROCERIES["text"]},
+    ]
     tags += [client.patch(path, json=change).headers["ETag"] for change in changes]
     assert len(set(tags)) == len(tags)
     assert client.patch(path, json=GROCERIES).headers["ETag"] == tags[0]
@@ -279,10 +363,14 @@ def test_the_etag_is_the_same_on_both_databases(
     on_sqlite: Deployment, on_postgres: Deployment
 ) -> None:
     """The same note has one ETag, wherever it is stored."""
-    created = on_sqlite.client.post("/notes/", json={"text": "b\u00fcro", "completed": True})
+    created = on_sqlite.client.post(
+        "/notes/", json={"text": "b\u00fcro", "completed": True}
+    )
     note_id = created.json()["id"]
     on_postgres.sql("DELETE FROM notes")
-    on_postgres.sql(f"INSERT INTO notes (id, text, completed) VALUES ({note_id}, 'büro', true)")
+    on_postgres.sql(
+        f"INSERT INTO notes (id, text, completed) VALUES ({note_id}, 'büro', true)"
+    )
     stored = on_postgres.client.get(f"/notes/{note_id}/")
     assert stored.json() == created.json()
     assert stored.headers["ETag"] == created.headers["ETag"]
@@ -290,7 +378,11 @@ def test_the_etag_is_the_same_on_both_databases(
 
 WRITES = pytest.mark.parametrize(
     ("method", "body"),
-    [("PUT", {"text": "b", "completed": True}), ("PATCH", {"text": "b"}), ("DELETE", None)],
+    [
+        ("PUT", {"text": "b", "completed": True}),
+        ("PATCH", {"text": "b"}),
+        ("DELETE", None),
+    ],
 )
 
 
@@ -304,13 +396,17 @@ def test_if_match_lets_a_write_to_that_note_pass(
     """A write is done when If-Match is * or names the stored note's tag among others."""
     created = client.post("/notes/", json=GROCERIES)
     headers = {"If-Match": if_match.format(tag=created.headers["ETag"])}
-    response = client.request(method, created.headers["Location"], json=body, headers=headers)
+    response = client.request(
+        method, created.headers["Location"], json=body, headers=headers
+    )
     assert response.status_code == 200
     assert everything(client) == ([{**created.json(), **body}] if body else [])
 
 
 @WRITES
-@pytest.mark.parametrize("if_match", ['"x"', "W/{tag}", '"x", W/{tag}', "{bare}", '"*"', ""])
+@pytest.mark.parametrize(
+    "if_match", ['"x"', "W/{tag}", '"x", W/{tag}', "{bare}", '"*"', ""]
+)
 def test_if_match_that_does_not_name_the_tag_is_412(
     client: TestClient, method: str, body: Body, if_match: str
 ) -> None:
@@ -318,7 +414,9 @@ def test_if_match_that_does_not_name_the_tag_is_412(
     created = client.post("/notes/", json=GROCERIES)
     tag = created.headers["ETag"]
     headers = {"If-Match": if_match.format(tag=tag, bare=tag.strip('"'))}
-    response = client.request(method, created.headers["Location"], json=body, headers=headers)
+    response = client.request(
+        method, created.headers["Location"], json=body, headers=headers
+    )
     assert problem(response) == 412
     assert everything(client) == [created.json()]
 
@@ -350,7 +448,10 @@ def test_a_known_note_is_304(client: TestClient, method: str, known: str) -> Non
     headers = {"If-None-Match": known.format(tag=tag)}
     response = client.request(method, created.headers["Location"], headers=headers)
     assert (response.status_code, response.content) == (304, b"")
-    assert (response.headers["ETag"], response.headers["Cache-Control"]) == (tag, "no-cache")
+    assert (response.headers["ETag"], response.headers["Cache-Control"]) == (
+        tag,
+        "no-cache",
+    )
     assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
@@ -368,7 +469,9 @@ def test_a_changed_note_is_read_anew(client: TestClient) -> None:
 
 def test_the_access_log_has_the_path_that_was_asked_for(tmp_path: Path) -> None:
     """The server logs a path without its last slash, and HEAD, as they came."""
-    with Service.python(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.db") as service:
+    with Service.python(
+        tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.db"
+    ) as service:
         httpx2.head(f"{service.url}/notes")
         until(lambda: '"HEAD /notes HTTP/1.1" 200' in service.log.read_text())
 
@@ -388,17 +491,25 @@ def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) 
     ):
         created = httpx2.post(f"{service.url}/notes/", json=GROCERIES)
         url = service.url + created.headers["Location"]
-        answers = sorted(writers.map(write, range(12)), key=lambda answer: answer.status_code)
+        answers = sorted(
+            writers.map(write, range(12)), key=lambda answer: answer.status_code
+        )
         assert [answer.status_code for answer in answers] == [200] + [412] * 11
         assert httpx2.get(url).json() == answers[0].json()
 
 
 @WRITES
-def test_a_change_that_comes_between_is_412(postgres: Postgres, method: str, body: Body) -> None:
+def test_a_change_that_comes_between_is_412(
+    postgres: Postgres, method: str, body: Body
+) -> None:
     """A write whose tag was right is 412 when another change is stored before it is."""
     name = f"between_{method.lower()}"
     url = postgres.create_database(name)
-    with deployed(DATABASE_URL=url) as client, reached(url) as sql, ThreadPoolExecutor(1) as writer:
+    with (
+        deployed(DATABASE_URL=url) as client,
+        reached(url) as sql,
+        ThreadPoolExecutor(1) as writer,
+    ):
         created = client.post("/notes/", json=GROCERIES)
         headers = {"If-Match": created.headers["ETag"]}
         sql("BEGIN")
@@ -440,7 +551,9 @@ class Notes(RuleBasedStateMachine):
 
     @rule(
         note_id=ids,
-        change=st.fixed_dictionaries({}, optional={"text": TEXTS, "completed": st.booleans()}),
+        change=st.fixed_dictionaries(
+            {}, optional={"text": TEXTS, "completed": st.booleans()}
+        ),
     )
     def change(self, note_id: int, change: dict[str, Any]) -> None:
         """PUT of both members and PATCH of fewer change that note, if it is there."""
@@ -464,14 +577,26 @@ class Notes(RuleBasedStateMachine):
         notes = sorted(self.notes.values(), key=lambda note: note["id"])
         column = sort.removeprefix("-")
         notes.sort(key=lambda note: note[column], reverse=sort.startswith("-"))
-        assert self.client.get("/notes/", params={"sort": sort, "take": 100}).json() == notes
+        assert (
+            self.client.get("/notes/", params={"sort": sort, "take": 100}).json() == notes
+        )
 
     @rule(completed=st.booleans(), skip=st.integers(0, 5), take=st.integers(0, 5))
     def filter(self, completed: bool, skip: int, take: int) -> None:
         """A filtered page has the dict's notes."""
-        notes = [note for _, note in sorted(self.notes.items()) if note["completed"] is completed]
-        params = {"completed": str(completed).lower(), "skip": str(skip), "take": str(take)}
-        assert self.client.get("/notes/", params=params).json() == notes[skip : skip + take]
+        notes = [
+            note
+            for _, note in sorted(self.notes.items())
+            if note["completed"] is completed
+        ]
+        params = {
+            "completed": str(completed).lower(),
+            "skip": str(skip),
+            "take": str(take),
+        }
+        assert (
+            self.client.get("/notes/", params=params).json() == notes[skip : skip + take]
+        )
 
     @invariant()
     def both_hold_the_same(self) -> None:
@@ -499,7 +624,9 @@ print(events)
 
 def test_importing_opens_nothing(tmp_path: Path) -> None:
     """Importing main opens no socket, no database and no thread."""
-    variables = environment(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", PYTHONPATH=str(ROOT))
+    variables = environment(
+        DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", PYTHONPATH=str(ROOT)
+    )
     command = [sys.executable, "-c", IMPORT]
     answer = subprocess.run(
         command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True

@@ -49,19 +49,27 @@ WARM_UP = 8  # seconds of a case
 
 def arguments() -> argparse.Namespace:
     """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measure this service and its peers under load.")
+    parser = argparse.ArgumentParser(
+        description="Measure this service and its peers under load."
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="that each run takes")
     parser.add_argument("--connections", type=int, nargs="+", default=[LOAD, 1, 256])
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
     parser.add_argument("--peers", nargs="+", choices=PEERS)
     parser.add_argument("--cases", nargs="+", choices=CASES)
-    parser.add_argument("--requests", type=int, default=100_000, help="before the memory is read")
+    parser.add_argument(
+        "--requests", type=int, default=100_000, help="before the memory is read"
+    )
     return parser.parse_args()
 
 
 def start(
-    stack: ExitStack, database: str, peers: list[str], postgres: Postgres, results: Results
+    stack: ExitStack,
+    database: str,
+    peers: list[str],
+    postgres: Postgres,
+    results: Results,
 ) -> list[Running]:
     """Return this service and the peers that start, each on a new database; `stack` ends them."""
     folder, running = Path(stack.enter_context(tempfile.TemporaryDirectory())), []
@@ -70,7 +78,9 @@ def start(
             continue
         sqlite = database == "sqlite"
         name = subject.name
-        url = f"sqlite:///{folder}/{name}.db" if sqlite else postgres.create_database(name)
+        url = (
+            f"sqlite:///{folder}/{name}.db" if sqlite else postgres.create_database(name)
+        )
         try:
             running.append(subject.start(folder, url))
         except (RuntimeError, TimeoutError, FileNotFoundError) as error:
@@ -100,7 +110,9 @@ def compare(
                     raise RefusedError(f"answered {answered}, not {expected}")
                 same.append((each, case))
             except RefusedError as error:
-                results.leave_out(f"{each.subject.title}, {CASES[case].title}", str(error))
+                results.leave_out(
+                    f"{each.subject.title}, {CASES[case].title}", str(error)
+                )
             tidy(each.url, SIZE)
     return same
 
@@ -122,7 +134,9 @@ def measure(each: Running, key: Key, seconds: int, results: Results) -> None:
         results.refuse(key, str(error))
     else:
         results.runs[key].append(run)
-        print(*key, f"{run.cpu:.0f} us, {run.rate:.0f}/s, p99 {run.p99:.1f} ms", flush=True)
+        print(
+            *key, f"{run.cpu:.0f} us, {run.rate:.0f}/s, p99 {run.p99:.1f} ms", flush=True
+        )
 
 
 def measure_all(
@@ -143,7 +157,11 @@ def measure_all(
             for _ in range(options.rounds):
                 for each, case in same:
                     key = Key(database, connections, case, each.subject.name)
-                    if key.subject in names and case in cases and key not in results.refused:
+                    if (
+                        key.subject in names
+                        and case in cases
+                        and key not in results.refused
+                    ):
                         measure(each, key, options.seconds, results)
     if options.requests:
         with ExitStack() as stack:
@@ -171,5 +189,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # so that no server is left behind
     main()

@@ -104,8 +104,17 @@ def answer(service: Service, case: Case) -> tuple[int, Any, str | None]:
 
 def drive(service: Service, case: Case, connections: int, seconds: int) -> Run:
     """Send a case over and over, and return what it cost; RefusedError if anything went wrong."""
-    command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s"]
-    options = ["--timeout=10s", f"--script={Path(__file__).with_name('load.lua')}", service.url]
+    command = [
+        "wrk",
+        "--threads=1",
+        f"--connections={connections}",
+        f"--duration={seconds}s",
+    ]
+    options = [
+        "--timeout=10s",
+        f"--script={Path(__file__).with_name('load.lua')}",
+        service.url,
+    ]
     call = [case.method, case.path, *([case.body] if case.body else [])]
     pid = worker(service)
     before = cpu_seconds(pid)

@@ -14,19 +14,86 @@ TABLES = {
     "(id integer PRIMARY KEY AUTOINCREMENT, text varchar NOT NULL, completed boolean NOT NULL)",
 }
 # Their numbers have no common factor, so 96,577 notes go by before a sentence comes again.
-VERBS = (
-    "answer bring book buy call check clean collect deliver fetch find finish fix hang move order "
-    "paint pay print repair return sell wash"
-).split()
-THINGS = (
-    "bicycle bill blanket bookshelf carpet cupboard curtains heating invoice lamp letter mattress "
-    "mirror parcel piano recipe sink tap ticket"
-).split()
-PLACES = (
-    "attic balcony basement bathroom bedroom cellar garage garden hall hotel kitchen library "
-    "office school shed station workshop"
-).split()
-PEOPLE = "Amina Bogdan Chloe Dmitri Elif Farid Greta Hugo Ines Jakub Kenji Lucia Mei".split()
+VERBS = [
+    "answer",
+    "bring",
+    "book",
+    "buy",
+    "call",
+    "check",
+    "clean",
+    "collect",
+    "deliver",
+    "fetch",
+    "find",
+    "finish",
+    "fix",
+    "hang",
+    "move",
+    "order",
+    "paint",
+    "pay",
+    "print",
+    "repair",
+    "return",
+    "sell",
+    "wash",
+]
+THINGS = [
+    "bicycle",
+    "bill",
+    "blanket",
+    "bookshelf",
+    "carpet",
+    "cupboard",
+    "curtains",
+    "heating",
+    "invoice",
+    "lamp",
+    "letter",
+    "mattress",
+    "mirror",
+    "parcel",
+    "piano",
+    "recipe",
+    "sink",
+    "tap",
+    "ticket",
+]
+PLACES = [
+    "attic",
+    "balcony",
+    "basement",
+    "bathroom",
+    "bedroom",
+    "cellar",
+    "garage",
+    "garden",
+    "hall",
+    "hotel",
+    "kitchen",
+    "library",
+    "office",
+    "school",
+    "shed",
+    "station",
+    "workshop",
+]
+PEOPLE = [
+    "Amina",
+    "Bogdan",
+    "Chloe",
+    "Dmitri",
+    "Elif",
+    "Farid",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jakub",
+    "Kenji",
+    "Lucia",
+    "Mei",
+]
 SIZE = 1_000  # of a database that the load goes to
 RARE, COMMON, MISSING = "xylophone", "kitchen", "zeppelin"  # to search for
 

@@ -32,7 +32,16 @@ BARS = [
     ("postgres", "read", ORM, 0.35),
 ]
 MORE_CREATES = 3  # times as many per second on SQLite as the tutorial's way
-PACKAGES = "fastapi uvicorn databases sqlalchemy asyncpg sqlmodel psycopg litestar".split()
+PACKAGES = [
+    "fastapi",
+    "uvicorn",
+    "databases",
+    "sqlalchemy",
+    "asyncpg",
+    "sqlmodel",
+    "psycopg",
+    "litestar",
+]
 
 
 def shown(number: float | None, digits: int = 0) -> str:
@@ -56,11 +65,20 @@ def printed(*command: str) -> str:
 
 def machine() -> str:
     """Return when, on what and with what the figures were measured."""
-    cpu = [s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")]
+    cpu = [
+        s
+        for s in Path("/proc/cpuinfo").read_text().splitlines()
+        if s.startswith("model name")
+    ]
     name = cpu[0].partition(": ")[2] if cpu else platform.machine()
-    versions = [f"Python {platform.python_version()}", f"Node {printed('node', '--version')}"]
+    versions = [
+        f"Python {platform.python_version()}",
+        f"Node {printed('node', '--version')}",
+    ]
     versions += [printed(str(postgres_binaries() / "postgres"), "--version")]
-    versions += [f"{package} {version(package)}" for package in PACKAGES if find_spec(package)]
+    versions += [
+        f"{package} {version(package)}" for package in PACKAGES if find_spec(package)
+    ]
     today = datetime.now(UTC).date().isoformat()
     return f"{today}, {len(CORES)} cores of {name}; {', '.join(versions)}.\n"
 
@@ -74,7 +92,10 @@ def summary(results: Results, database: str) -> str:
             if any(key in results.runs for key in keys):
                 cpu = [shown(results.median(key, "cpu")) for key in keys]
                 parts = [shown(results.ratio(key, TUTORIAL.name), 2) for key in keys]
-                cells = [f"{a} ({b})" if b != "-" else a for a, b in zip(cpu, parts, strict=True)]
+                cells = [
+                    f"{a} ({b})" if b != "-" else a
+                    for a, b in zip(cpu, parts, strict=True)
+                ]
                 yield [subject.title, *cells]
 
     return table([DATABASES[database], *(case.title for case in CASES.values())], rows())
@@ -89,7 +110,9 @@ def bars(results: Results) -> str:
             what = f"{DATABASES[database]}, {CASES[case].title}: CPU of {other.title}"
             held = "-" if ratio is None else "yes" if ratio <= bar else "no"
             yield [what, f"<= {bar}", shown(ratio, 2), held]
-        ratio = results.ratio(Key("sqlite", LOAD, "create", THIS.name), TUTORIAL.name, "rate")
+        ratio = results.ratio(
+            Key("sqlite", LOAD, "create", THIS.name), TUTORIAL.name, "rate"
+        )
         held = "-" if ratio is None else "yes" if ratio >= MORE_CREATES else "no"
         what = f"SQLite, creates per second of {TUTORIAL.title}"
         yield [what, f">= {MORE_CREATES}", shown(ratio, 2), held]
@@ -106,11 +129,23 @@ def details(results: Results, database: str, connections: int) -> str:
                 key = Key(database, connections, case, subject.name)
                 if key in results.runs:
                     ratio = shown(results.ratio(key, TUTORIAL.name), 2)
-                    cpu, rate = (shown(results.median(key, name)) for name in ("cpu", "rate"))
-                    waits = [shown(results.median(key, name), 1) for name in ("p50", "p99")]
+                    cpu, rate = (
+                        shown(results.median(key, name)) for name in ("cpu", "rate")
+                    )
+                    waits = [
+                        shown(results.median(key, name), 1) for name in ("p50", "p99")
+                    ]
                     yield [CASES[case].title, subject.title, cpu, ratio, rate, *waits]
 
-    head = ["case", "server", "CPU, us", "of the tutorial's", "requests/s", "p50, ms", "p99, ms"]
+    head = [
+        "case",
+        "server",
+        "CPU, us",
+        "of the tutorial's",
+        "requests/s",
+        "p50, ms",
+        "p99, ms",
+    ]
     return table(head, rows(), texts=2)
 
 
@@ -119,12 +154,17 @@ def markdown(results: Results, how: str) -> str:
     loads = dict.fromkeys((key.connections, key.database) for key in results.runs)
     parts = ["# Load\n", machine(), f"{how}\n"]
     if at_load := [database for connections, database in loads if connections == LOAD]:
-        parts += [f"CPU microseconds per request at {LOAD} connections (part of the tutorial's):\n"]
+        parts += [
+            f"CPU microseconds per request at {LOAD} connections (part of the tutorial's):\n"
+        ]
         parts += [summary(results, database) for database in at_load]
         parts += ["## Bars\n", bars(results)]
     if results.memory:
         head = ["worker, MB resident", "after start", "after requests"]
-        head += ["peak while 100 MB come with their length", "peak while 100 MB come chunked"]
+        head += [
+            "peak while 100 MB come with their length",
+            "peak while 100 MB come chunked",
+        ]
         parts += ["## Memory\n", table(head, results.memory)]
     for connections, database in sorted(loads, key=lambda load: load[0] != LOAD):
         parts += [f"## {DATABASES[database]}, connections: {connections}\n"]
@@ -135,11 +175,17 @@ def markdown(results: Results, how: str) -> str:
 def plot(results: Results, path: Path) -> None:
     """Draw the CPU per request of each server, a field for each case and database."""
     mpl.use("Agg")
-    databases = list(dict.fromkeys(key.database for key in results.runs if key.connections == LOAD))
+    databases = list(
+        dict.fromkeys(key.database for key in results.runs if key.connections == LOAD)
+    )
     if not databases:
         return
     figure, fields = plt.subplots(
-        len(databases), len(CASES), figsize=(18, 3.2 * len(databases)), squeeze=False, sharey="row"
+        len(databases),
+        len(CASES),
+        figsize=(18, 3.2 * len(databases)),
+        squeeze=False,
+        sharey="row",
     )
     for row, database in zip(fields, databases, strict=True):
         for axes, (name, case) in zip(row, CASES.items(), strict=True):

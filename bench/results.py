@@ -44,5 +44,8 @@ class Results:
 
     def ratio(self, key: Key, other: str, figure: str = "cpu") -> float | None:
         """Return a figure as a part of that of another server."""
-        ours, theirs = self.median(key, figure), self.median(key._replace(subject=other), figure)
+        ours, theirs = (
+            self.median(key, figure),
+            self.median(key._replace(subject=other), figure),
+        )
         return ours / theirs if ours and theirs else None

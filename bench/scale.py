@@ -61,13 +61,19 @@ def milliseconds(
     return [1000 * median(taken[2:]) for taken in times.values()]
 
 
-def compared(database: str, options: argparse.Namespace, folder: Path, postgres: Postgres) -> str:
+def compared(
+    database: str, options: argparse.Namespace, folder: Path, postgres: Postgres
+) -> str:
     """Return the table of a kind of database."""
     with ExitStack() as stack:
         clients = {}
         for size in options.sizes:
             sqlite = database == "sqlite"
-            url = f"sqlite:///{folder}/{size}" if sqlite else postgres.create_database(str(size))
+            url = (
+                f"sqlite:///{folder}/{size}"
+                if sqlite
+                else postgres.create_database(str(size))
+            )
             service = Service.gunicorn(folder, DATABASE_URL=url, WEB_CONCURRENCY="1")
             stack.enter_context(service)
             fill(url, size)
@@ -86,15 +92,21 @@ def compared(database: str, options: argparse.Namespace, folder: Path, postgres:
 def main() -> None:
     """Measure what the command line asks for, and write it down."""
     parser = argparse.ArgumentParser(description="Measure this service with many notes.")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000]
+    )
     parser.add_argument("--calls", type=int, default=5)
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
     options = parser.parse_args()
     with own_postgres(fsync="on") as postgres, tempfile.TemporaryDirectory() as folder:
-        tables = [compared(name, options, Path(folder), postgres) for name in options.databases]
+        tables = [
+            compared(name, options, Path(folder), postgres) for name in options.databases
+        ]
     save("scale.md", "\n".join(["# Scale\n", machine(), *tables]))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # so that no server is left behind
     main()

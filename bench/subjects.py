@@ -30,7 +30,11 @@ class Subject:
         """Start the server on its core; it answers, from a database of SIZE notes."""
         if self is not THIS:
             fill(url, SIZE)
-        variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "1", "NODE_ENV": "production"}
+        variables = {
+            "DATABASE_URL": url,
+            "WEB_CONCURRENCY": "1",
+            "NODE_ENV": "production",
+        }
         with on_cores(SERVER_CORES):
             if self.compiles:
                 service = Service(["node", str(PEERS / self.name)], folder, **variables)

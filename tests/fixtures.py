@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fastapi import FastAPI
+from fastapi._body_limit import wrap_app_with_body_limit
+from fastapi.routing import APIRoute, request_response
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -29,10 +31,21 @@ def loaded(**variables: str) -> FastAPI:
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         for name in MAIN_VARIABLES:
-            patch.setenv(name, variables.get(name, ""))  # empty hides what an .env file sets
+            patch.setenv(
+                name, variables.get(name, "")
+            )  # empty hides what an .env file sets
         spec.loader.exec_module(module)
     app: FastAPI = module.app
     return app
+
+
+def use_fastapis_handlers(app: FastAPI) -> None:
+    """Switch the route class off: FastAPI's own handlers read for the endpoints of an app."""
+    for route in app.routes:
+        if type(route).__name__ == "Route" and isinstance(route, APIRoute):
+            route.is_plain = lambda: False  # type: ignore[attr-defined]
+            handler = request_response(route.get_route_handler())
+            route.app = wrap_app_with_body_limit(handler, route.max_body_size)
 
 
 @contextmanager
@@ -89,9 +102,12 @@ class Deployment(NamedTuple):
 
 
 @contextmanager
-def deployment_on(url: str) -> Iterator[Deployment]:
-    """Lend the service on a database."""
+def deployment_on(url: str, *, by_fastapi: bool = False) -> Iterator[Deployment]:
+    """Lend the service on a database, by FastAPI with the route class switched off."""
     with deployed(DATABASE_URL=url) as client, reached(url) as sql:
+        if by_fastapi:
+            assert isinstance(client.app, FastAPI)
+            use_fastapis_handlers(client.app)
         yield Deployment(client, sql)
 
 
@@ -127,7 +143,9 @@ def problem(response: Response, *blamed: str) -> int:
     assert sorted(errors) == sorted(blamed)
     assert all(isinstance(what, str) and what in detail for what in errors.values())
     assert detail.endswith(".")
-    assert not re.search(r"Traceback|SELECT|INSERT|UPDATE |sqlite|asyncpg|\(0x", response.text)
+    assert not re.search(
+        r"Traceback|SELECT|INSERT|UPDATE |sqlite|asyncpg|\(0x", response.text
+    )
     expected = {
         "Content-Type": "application/problem+json",
         "X-Content-Type-Options": "nosniff",
@@ -141,7 +159,9 @@ def problem(response: Response, *blamed: str) -> int:
 @pytest.fixture(scope="session")
 def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The service on SQLite."""
-    with deployment_on(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db") as deployment:
+    with deployment_on(
+        f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db"
+    ) as deployment:
         yield deployment
 
 
@@ -152,6 +172,27 @@ def on_postgres(
     """The service on Postgres."""
     process = tmp_path_factory.getbasetemp().name  # as they may share a server
     with deployment_on(postgres.create_database(f"contract-{process}")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def by_fastapi_on_sqlite(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    """The service on SQLite, with the route class switched off."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db"
+    with deployment_on(url, by_fastapi=True) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def by_fastapi_on_postgres(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """The service on Postgres, with the route class switched off."""
+    process = tmp_path_factory.getbasetemp().name
+    url = postgres.create_database(f"by-fastapi-{process}")
+    with deployment_on(url, by_fastapi=True) as deployment:
         yield deployment
 
 

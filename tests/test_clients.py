@@ -8,7 +8,16 @@ import pytest
 from tests.clients import FOLDER, PACKAGES, document, install, program, run, served
 from tests.servers import Service
 
-STRICT = "--strict --skipLibCheck --module nodenext --target es2022 --types node".split()
+STRICT = [
+    "--strict",
+    "--skipLibCheck",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2022",
+    "--types",
+    "node",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,5 +1,6 @@
 """What each variable takes, and how the start ends when one makes no sense."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -28,7 +29,13 @@ REFUSED = [
     ("DATABASE_URL", "postgresql://[::1/notes"),
     ("DATABASE_URL", "postgresql://notes:sec/ret@127.0.0.1/notes"),
     ("DATABASE_URL", "postgresql://notes:sec#ret@127.0.0.1/notes"),
-    ("DATABASE_URL", "postgresql://notes:sec@ret@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgres:se[cr]et@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:123/secret@127.0.0.1/notes"),
+    ("DATABASE_URL", f"{SERVER}/notes#secret"),
+    ("DATABASE_URL", f"{SERVER},notes:secret@127.0.0.2/notes"),
+    ("DATABASE_URL", f"'{SERVER}/notes'"),
+    ("DATABASE_URL", f'"{SERVER}/notes"'),
+    ("DATABASE_URL", f"{SERVER}/notes?statement_cache_size=many"),
     ("DATABASE_URL", f"{SERVER}/notes?sslmode=perhaps"),
     ("DATABASE_URL", f"{SERVER}/notes?target_session_attrs=fast"),
     ("DATABASE_URL", f"{SERVER},127.0.0.2/notes?target_session_attrs=prefer-standby"),
@@ -63,6 +70,7 @@ REFUSED = [
     ("db_server_port", "many"),
     ("db_server_port", "70000"),
     ("ssl_mode", "perhaps"),
+    ("POOL_SIZE", "'3'"),
 ]
 TAKEN = [
     ("DATABASE_URL", "sqlite:///./notes.db"),
@@ -70,10 +78,17 @@ TAKEN = [
     ("DATABASE_URL", "postgres://127.0.0.1"),
     ("DATABASE_URL", "postgresql+asyncpg://no%40tes:s%2F%23%25@127.0.0.1:5432/no%20tes"),
     ("DATABASE_URL", "postgresql://[::1]:5432/notes"),
-    ("DATABASE_URL", "postgresql://127.0.0.1:5432,127.0.0.2:5433/notes?target_session_attrs=any"),
+    (
+        "DATABASE_URL",
+        "postgresql://127.0.0.1:5432,127.0.0.2:5433/notes?target_session_attrs=any",
+    ),
     ("DATABASE_URL", f"{SERVER}/notes?sslmode=verify-full&statement_cache_size=0"),
     ("DATABASE_URL", "postgresql:///notes?host=/run/postgresql"),
     ("DATABASE_URL", f"{SERVER}/notes?ssl=require"),
+    ("DATABASE_URL", f"{SERVER}/notes?application_name=x-ssl=1"),
+    ("DATABASE_URL", "postgresql://notes:se[cr]et@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:sec@ret@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:s\u00e9cret \u2603@127.0.0.1/notes"),
     ("POOL_SIZE", "1"),
     ("MAX_OVERFLOW", "0"),
     ("POOL_TIMEOUT", "0.5"),
@@ -94,6 +109,7 @@ TAKEN = [
     ("db_username", "no@tes"),
     ("db_password", "@/#:%?"),
     ("ssl_mode", "verify-full"),
+    ("ssl_mode", "required"),
 ]
 
 
@@ -105,8 +121,6 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(main: Path, **variables: str) -> dict[str, Any]:
     """Return the globals of a main.py that is loaded with these variables alone."""
-    if any(name.islower() for name in variables):  # the tutorial's
-        variables.setdefault("host_server", "127.0.0.1")  # without it they mean nothing
     with pytest.MonkeyPatch.context() as patch:
         for name in MAIN_VARIABLES:
             patch.delenv(name, raising=False)
@@ -126,6 +140,7 @@ def test_value_without_sense_ends_the_start(
     (line,) = caplog.messages
     assert line.startswith(f"{name}: ")
     assert "\n" not in line
+    assert not re.search("sec|ret", line.replace("secret@127", ""))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +208,9 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
 
 def test_gunicorn_that_does_not_preload_ends_too() -> None:
     """The first worker that cannot load the service ends the master, and none is tried again."""
-    process = ended("-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0")
+    process = ended(
+        "-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0"
+    )
     assert process.returncode != 0
     assert process.stderr.count("POOL_SIZE: ") == 1
     assert process.stderr.count("Booting worker") == 1
@@ -204,8 +221,8 @@ def test_value_with_sense_is_taken(
     main: Path, name: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A value that makes sense is taken without a word."""
-    settings = load(main, **{name: value})
-    assert name.islower() or settings[name] == type(settings[name])(value)
+    settings = load(main, **{name: value})["settings"]
+    assert name in settings.model_fields_set
     assert caplog.messages == []
 
 
@@ -216,17 +233,89 @@ def test_every_variable_is_in_the_table() -> None:
 
 def test_empty_value_is_the_default(main: Path) -> None:
     """A variable that is set to nothing counts as unset."""
-    empty, unset = load(main, **dict.fromkeys(MAIN_VARIABLES, "")), load(main)
-    settings = [name for name in MAIN_VARIABLES if name.isupper()]
-    assert [empty[name] for name in settings] == [unset[name] for name in settings]
+    empty, unset = load(main, **dict.fromkeys(MAIN_VARIABLES, " ")), load(main)
+    assert empty["settings"].model_dump() == unset["settings"].model_dump()
+
+
+@pytest.mark.parametrize("ending", [" ", "\n", "\r\n", "\t", "  \r"])
+def test_blanks_around_a_value_are_dropped(main: Path, ending: str) -> None:
+    """A blank or a line end that was pasted with a value is no part of it."""
+    url = f"{SERVER}/notes"
+    settings = load(main, DATABASE_URL=f" {url}{ending}", POOL_SIZE=f"3{ending}")[
+        "settings"
+    ]
+    assert (settings.database_url, settings.POOL_SIZE) == (url, 3)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "POOL_SIZE", "API_KEYS", "db_password"])
+def test_quotes_around_a_value_are_named(
+    main: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Quotes that were pasted with a value are what the line blames."""
+    with pytest.raises(SystemExit):
+        load(main, **{name: "'3'"})
+    assert caplog.messages == [f"{name}: must not have quotes around it"]
 
 
 def test_env_file_gives_way_to_the_environment(main: Path, tmp_path: Path) -> None:
     """A variable comes from the .env file beside main.py, unless the environment has it."""
     copy = Path(copyfile(main, tmp_path / "main.py"))
     (tmp_path / ".env").write_text("POOL_SIZE=7\nMAX_OVERFLOW=8\n")
-    settings = load(copy, MAX_OVERFLOW="9")
-    assert (settings["POOL_SIZE"], settings["MAX_OVERFLOW"]) == (7, 9)
+    settings = load(copy, MAX_OVERFLOW="9")["settings"]
+    assert (settings.POOL_SIZE, settings.MAX_OVERFLOW) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"export POOL_SIZE=3\n",
+        b"POOL_SIZE=3 # inline\n",
+        b"POOL_SIZE='3'\n",
+        b'POOL_SIZE = "3"\n',
+        b"# first\r\nPOOL_SIZE=3\r\n",
+        b"\xef\xbb\xbfPOOL_SIZE=3\n",
+        b"POOL_SIZE=3",
+    ],
+)
+def test_env_file_is_read_as_everybodys_is(
+    main: Path, tmp_path: Path, text: bytes
+) -> None:
+    """export, quotes, comments behind a value, CRLF and a BOM are understood."""
+    copy = Path(copyfile(main, tmp_path / "main.py"))
+    (tmp_path / ".env").write_bytes(text)
+    assert load(copy)["settings"].POOL_SIZE == 3
+
+
+def test_env_file_that_is_not_utf_8_ends_the_start(
+    main: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file in UTF-16, as some editors on Windows write it, is named in one line."""
+    copy = Path(copyfile(main, tmp_path / "main.py"))
+    (tmp_path / ".env").write_text("POOL_SIZE=3", encoding="utf-16")
+    with pytest.raises(SystemExit):
+        load(copy)
+    assert caplog.messages == [".env: must be a text in UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("host_server", "db.example", "@db.example:5432/fastapi?"),
+        ("db_server_port", "6432", "@localhost:6432/fastapi?"),
+        ("database_name", "my notes", "@localhost:5432/my%20notes?"),
+        ("db_username", "no@tes", "//no%40tes:secret@"),
+        ("db_password", "@/#:%?", "//postgres:%40%2F%23%3A%25%3F@"),
+        ("ssl_mode", "verify-full", "?sslmode=verify-full"),
+        ("ssl_mode", "required", "?sslmode=require"),
+    ],
+)
+def test_any_variable_of_the_tutorial_makes_its_url(
+    main: Path, name: str, value: str, part: str
+) -> None:
+    """Each of the six variables makes a URL of Postgres, with the tutorial's other defaults."""
+    url = load(main, **{name: value})["settings"].database_url
+    assert url.startswith("postgresql://")
+    assert part in url
 
 
 def test_variables_of_the_tutorial_reach_the_database(postgres: Postgres) -> None:
@@ -249,8 +338,10 @@ def test_variables_of_the_tutorial_reach_the_database(postgres: Postgres) -> Non
 
 def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
     """DATABASE_URL is taken where host_server is set, too."""
-    settings = load(main, host_server="nowhere.invalid", DATABASE_URL=f"{SERVER}/notes")
-    assert settings["DATABASE_URL"] == f"{SERVER}/notes"
+    settings = load(main, host_server="nowhere.invalid", DATABASE_URL=f"{SERVER}/notes")[
+        "settings"
+    ]
+    assert settings.database_url == f"{SERVER}/notes"
 
 
 @pytest.mark.parametrize(
@@ -264,6 +355,8 @@ def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
         "postgres://{login}@{host}/{name}?statement_cache_size=0",
         "postgres://{login}@127.0.0.1:{closed},{host}/{name}?target_session_attrs=any",
         "postgres://odd:p%40ss%2Fw%3Ard%25@{host}/{name}",
+        "postgres://odder:[p@ss\u2603]@{host}/{name}",
+        "postgres://{login}@{host}/{name}?application_name=x-ssl=1",
     ],
 )
 def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str) -> None:
@@ -271,10 +364,16 @@ def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str
     url = postgres.create_database("spelling")
     login, host, name = address(url)
     spelt = spelling.format(login=login, host=host, name=name, closed=free_port())
-    with role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"), reached(url) as sql:
+    with (
+        role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"),
+        role(url, "odder", "[p@ss\u2603]", "CREATE ON SCHEMA public"),
+        reached(url) as sql,
+    ):
         with deployed(DATABASE_URL=spelt) as client:
             note = added(client)
-        assert sql("SELECT id, text, completed FROM notes").fetchall() == [tuple(note.values())]
+        assert sql("SELECT id, text, completed FROM notes").fetchall() == [
+            tuple(note.values())
+        ]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +386,9 @@ def test_parameters_that_asyncpg_does_not_know_are_dropped(
     url = postgres.create_database("spelling")
     with deployed(DATABASE_URL=f"{url}?{key}=1") as client:
         added(client)
-    assert [record.levelname for record in caplog.records if key in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if key in record.message] == [
+        "WARNING"
+    ]
 
 
 @pytest.mark.parametrize("file", ["notes.db", "my notes%.db"])
@@ -296,3 +397,23 @@ def test_a_sqlite_url_names_a_file(tmp_path: Path, file: str) -> None:
     with deployed(DATABASE_URL=f"sqlite:///{tmp_path}/{quote(file)}") as client:
         added(client)
     assert (tmp_path / file).is_file()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_start_names_the_database_without_its_secrets(
+    kind: str, tmp_path: Path, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The start logs one line with the host or the file, and no user and no password."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    place = f"SQLite, {tmp_path}/notes.db"
+    if kind == "postgres":
+        _, host, name = address(postgres.create_database("named"))
+        url = f"postgresql://postgres:pass-word@{host}/{name}?application_name=pass-word"
+        place = f"Postgres, {host}/{name}"
+    caplog.set_level("INFO")
+    with deployed(DATABASE_URL=url):
+        pass
+    assert [line for line in caplog.messages if place in line] == [
+        f"The database: {place}"
+    ]
+    assert "pass-word" not in caplog.text

@@ -17,7 +17,16 @@ import psycopg
 import pytest
 
 from tests.fixtures import problem
-from tests.load import CUT_OFF, UNREACHABLE, Answers, Crowd, Load, refused, slowest, statuses
+from tests.load import (
+    CUT_OFF,
+    UNREACHABLE,
+    Answers,
+    Crowd,
+    Load,
+    refused,
+    slowest,
+    statuses,
+)
 from tests.proxy import Proxy
 from tests.servers import Postgres, Service, listening, needs, own_postgres, skip, until
 
@@ -43,7 +52,9 @@ def proxy(server: Postgres) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def service(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(
+    server: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """The service, which has to outlive all faults."""
     folder = tmp_path_factory.mktemp("service")
     with Service.gunicorn(folder, DATABASE_URL=url(server.port)) as service:
@@ -120,7 +131,11 @@ def url(port: int, database: str = "postgres") -> str:
 
 def complete(service: Service, workers: int = 2) -> Service:
     """Wait until all workers serve."""
-    until(lambda: Log(service, whole=True).started == workers, 60, "the start of all workers")
+    until(
+        lambda: Log(service, whole=True).started == workers,
+        60,
+        "the start of all workers",
+    )
     return service
 
 
@@ -136,7 +151,9 @@ def processes(service: Service) -> list[psutil.Process]:
 
 def held_by(worker: psutil.Process, service: Service) -> list[Any]:
     """Return the connections of clients that a worker holds."""
-    return [c for c in worker.net_connections() if c.raddr and c.laddr.port == service.port]
+    return [
+        c for c in worker.net_connections() if c.raddr and c.laddr.port == service.port
+    ]
 
 
 def query(server: Postgres, sql: str, database: str = "postgres") -> list[Any]:
@@ -257,7 +274,9 @@ def test_hup_stores_no_write_that_it_cuts_off(
     check_slots(server, service)
 
 
-def test_service_starts_and_lives_without_postgres(tmp_path: Path, report: Report) -> None:
+def test_service_starts_and_lives_without_postgres(
+    tmp_path: Path, report: Report
+) -> None:
     """Without Postgres the service starts, replaces workers and says 503; with it, it serves."""
     with ExitStack() as stack:
         server = Postgres().initialise()
@@ -376,14 +395,18 @@ def test_full_pool_refuses_and_recovers(
         assert refused(answers)
         assert len(log.failures) >= len(answers)
         busy = first.answers()
-    report(f"busy {statuses(busy)}, others {statuses(answers)} after {slowest(answers):.2f} s")
+    report(
+        f"busy {statuses(busy)}, others {statuses(answers)} after {slowest(answers):.2f} s"
+    )
     assert statuses(busy)[200] >= SLOTS
     assert "one too many" not in texts(server)
     assert log.calm
     check_slots(server, hasty_service)
 
 
-def test_locked_table_is_given_up(server: Postgres, hasty_service: Service, report: Report) -> None:
+def test_locked_table_is_given_up(
+    server: Postgres, hasty_service: Service, report: Report
+) -> None:
     """A statement that waits longer than DB_TIMEOUT is 504, and cancelled on the server."""
     log = Log(hasty_service)
     with Crowd(hasty_service) as crowd, locked_table(server):
@@ -396,7 +419,9 @@ def test_locked_table_is_given_up(server: Postgres, hasty_service: Service, repo
     report(f"{statuses(answers)} after {slowest(answers):.2f} s")
     assert [problem(answer) for answer in answers] == [504] * 4
     assert 3 <= slowest(answers) < 5  # DB_TIMEOUT, and room
-    assert all("may have been applied" in answer.json()["detail"] for answer in answers[:2])
+    assert all(
+        "may have been applied" in answer.json()["detail"] for answer in answers[:2]
+    )
     assert "locked out" not in texts(server)
     assert pids <= sessions(server, "state = 'idle'")
     assert len(log.failures) == 4
@@ -570,11 +595,15 @@ def test_clients_that_leave_cost_nothing(
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with locked_table(server), ExitStack() as stack:
         for number in range(200):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            client = stack.enter_context(
+                socket.create_connection(("127.0.0.1", service.port))
+            )
             client.sendall(request if number % 2 else request[:-5])
         until(lambda: len(waiting(server)) == SLOTS)
     check_slots(server, service)
-    report(f"{texts(server).count('left behind')} of 100 writes done, {len(log.failures)} refused")
+    report(
+        f"{texts(server).count('left behind')} of 100 writes done, {len(log.failures)} refused"
+    )
     assert "[ERROR]" not in str(log)
     assert log.calm
 
@@ -596,7 +625,9 @@ def check_file(file: Path) -> list[str]:
         return [text for (text,) in connection.execute("SELECT text FROM notes")]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"]
+)
 def test_four_workers_share_a_file_that_survives_their_end(
     number: signal.Signals, tmp_path: Path, report: Report
 ) -> None:
@@ -700,7 +731,9 @@ def test_full_disk_stops_writes_alone(tmp_path: Path, report: Report) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.db", "."], ids=["file", "folder"])
-def test_read_only_file_or_folder_is_named_at_the_start(name: str, tmp_path: Path) -> None:
+def test_read_only_file_or_folder_is_named_at_the_start(
+    name: str, tmp_path: Path
+) -> None:
     """With a read-only file or folder the service says so in place of starting."""
     folder = tmp_path / "read-only"
     folder.mkdir()

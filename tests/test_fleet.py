@@ -16,9 +16,18 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+)
 
-from tests.fleet import Balancer, Collector, TimedLoad, make_every_call, pgbouncer, standby
+from tests.fleet import (
+    Balancer,
+    Collector,
+    TimedLoad,
+    make_every_call,
+    pgbouncer,
+    standby,
+)
 from tests.load import Crowd, Load, slowest, statuses
 from tests.servers import ROOT, Postgres, Service, free_port, needs, own_postgres, until
 
@@ -39,7 +48,9 @@ def warnings(service: Service) -> list[str]:
 # A pooler
 
 
-@pytest.mark.parametrize("parameter", ["?statement_cache_size=0", ""], ids=["told", "not told"])
+@pytest.mark.parametrize(
+    "parameter", ["?statement_cache_size=0", ""], ids=["told", "not told"]
+)
 def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> None:
     """In transaction mode every call is right under load; the log tells who did not set it up."""
     needs("pgbouncer")
@@ -55,7 +66,8 @@ def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> N
             calls = threads.map(lambda text: make_every_call(client, text), names)
             print(f"{sum(calls)} calls")
             sessions = postgres.sql(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = 'pooled'", "template1"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = 'pooled'",
+                "template1",
             )
     assert 1 <= int(sessions) <= 3
     logged = warnings(service)
@@ -123,7 +135,9 @@ def test_silent_first_host_does_not_starve_the_second(
     postgres.create_database("beside")
     with socket.create_server(("127.0.0.1", 0), backlog=0 if waiting else 100) as silent:
         address = silent.getsockname()
-        others = [socket.socket() for _ in range(waiting)]  # one more than the backlog takes
+        others = [
+            socket.socket() for _ in range(waiting)
+        ]  # one more than the backlog takes
         for other in others:
             other.setblocking(False)
             other.connect_ex(address)
@@ -157,7 +171,10 @@ def test_any_instance_answers_any_request(postgres: Postgres, tmp_path: Path) ->
         assert second.get(path, headers={"If-None-Match": tag}).status_code == 304
         changed = second.patch(path, json={"text": "b"}, headers={"If-Match": tag})
         assert changed.status_code == 200
-        assert first.put(path, json=made.json(), headers={"If-Match": tag}).status_code == 412
+        assert (
+            first.put(path, json=made.json(), headers={"If-Match": tag}).status_code
+            == 412
+        )
         after = first.post("/notes/", json={"text": "c"}).json()
         page = first.get("/notes/?take=1")
         assert page.json() == [changed.json()]
@@ -204,7 +221,9 @@ def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
                 crowd.post(*[f"note {number}" for number in range(300)])
                 crowd.get(*["/notes/"] * 300)
                 answers = crowd.answers()
-            sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'application'"
+            sessions = (
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'application'"
+            )
             opened = int(server.sql(sessions))
     print(f"{statuses(answers)}, slowest {slowest(answers):.2f} s, {opened} connections")
     assert statuses(answers) == {201: 300, 200: 300}
@@ -219,19 +238,32 @@ def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
 def slug() -> Path:
     """A folder of programs that requirements.txt alone brings, kept until that file changes."""
     requirements = ROOT / "requirements.txt"
-    version = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    version = hashlib.sha256(
+        requirements.read_bytes() + sys.version.encode()
+    ).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"notes-slug-{version}"
     if not (folder / "complete").exists():
         for command in (
             ("venv", "--clear", "--without-pip", folder),
-            ("pip", "--python", folder, "install", "-qq", "--no-compile", "-r", requirements),
+            (
+                "pip",
+                "--python",
+                folder,
+                "install",
+                "-qq",
+                "--no-compile",
+                "-r",
+                requirements,
+            ),
         ):
             subprocess.run([sys.executable, "-m", *command], check=True)
         (folder / "complete").touch()
     return folder / "bin"
 
 
-def test_procfile_serves_as_on_heroku(slug: Path, postgres: Postgres, tmp_path: Path) -> None:
+def test_procfile_serves_as_on_heroku(
+    slug: Path, postgres: Postgres, tmp_path: Path
+) -> None:
     """With what requirements.txt brings, the Procfile's line serves until SIGTERM ends it all."""
     url = postgres.create_database("heroku").replace("postgresql:", "postgres:")
     line = (ROOT / "Procfile").read_text().removeprefix("web:").strip()

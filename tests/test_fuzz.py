@@ -22,7 +22,8 @@ from tests.servers import Postgres, Service
 FUZZ_REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "300"))
 fuzz = settings(
     max_examples=FUZZ_REQUESTS,
-    derandomize="FUZZ_REQUESTS" not in os.environ,  # the tests try the same requests each time
+    derandomize="FUZZ_REQUESTS"
+    not in os.environ,  # the tests try the same requests each time
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -43,23 +44,69 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-LETTERS = st.characters() | st.sampled_from("\0\"'\\%_/;-$\u0130\u0131\xdf\u03a3\u03c2\u2028\ud800")
+LETTERS = st.characters() | st.sampled_from(
+    "\0\"'\\%_/;-$\u0130\u0131\xdf\u03a3\u03c2\u2028\ud800"
+)
 TEXTS = st.text(LETTERS, max_size=20)
 LONG_TEXTS = st.builds(
-    str.__mul__, st.sampled_from(["a", "\0", "\u20ac", "\U0001f4a9"]), st.integers(65_530, 65_540)
+    str.__mul__,
+    st.sampled_from(["a", "\0", "\u20ac", "\U0001f4a9"]),
+    st.integers(65_530, 65_540),
 )
 NUMBERS = st.one_of(
     st.integers(-2, 120).map(str),
     st.sampled_from(
-        "2147483648 9223372036854775807 9223372036854775808 1.0 +1 1_0 1e3 0x1 01 -0 NaN".split()
+        [
+            "2147483648",
+            "9223372036854775807",
+            "9223372036854775808",
+            "1.0",
+            "+1",
+            "1_0",
+            "1e3",
+            "0x1",
+            "01",
+            "-0",
+            "NaN",
+        ]
     ),
     st.sampled_from(["", " 1", "\u0663", "1" * 20, "1" * 5_000]),
 )
 WORDS = st.sampled_from(
-    "id -id text -text completed -completed true false True 1 asc desc DESC id,text".split()
+    [
+        "id",
+        "-id",
+        "text",
+        "-text",
+        "completed",
+        "-completed",
+        "true",
+        "false",
+        "True",
+        "1",
+        "asc",
+        "desc",
+        "DESC",
+        "id,text",
+    ]
 )
 NAMES = st.sampled_from(
-    "skip take sort after count completed q id _start _end _sort _order text_like _page".split()
+    [
+        "skip",
+        "take",
+        "sort",
+        "after",
+        "count",
+        "completed",
+        "q",
+        "id",
+        "_start",
+        "_end",
+        "_sort",
+        "_order",
+        "text_like",
+        "_page",
+    ]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
@@ -84,7 +131,9 @@ def bodies(draw: st.DrawFn) -> bytes:
         "huge": '{"text": 1e999, "completed": ' + "1" * 5_000 + "}",
         "twice": '{"text": "a", "text": ' + text + "}",
     }
-    encoding = draw(mostly(st.just("utf-8"), st.sampled_from(["utf-8-sig", "utf-16", "utf-32"])))
+    encoding = draw(
+        mostly(st.just("utf-8"), st.sampled_from(["utf-8-sig", "utf-16", "utf-32"]))
+    )
     return str(broken.get(form, text)).encode(encoding, "surrogatepass")
 
 
@@ -95,9 +144,13 @@ NOTE = mostly(
     st.builds("/notes/{}{}".format, NUMBERS, st.sampled_from(["/", ""])),
 )
 LIST = st.sampled_from(["/notes/", "/notes"])
-ANY = st.sampled_from(["/", "/livez", "/readyz", "/openapi.json", "//notes/", "/notes/1/2/"])
+ANY = st.sampled_from(
+    ["/", "/livez", "/readyz", "/openapi.json", "//notes/", "/notes/1/2/"]
+)
 ANY |= TEXTS.map("/{}".format)
-METHODS = st.sampled_from("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE QUERY BREW".split())
+METHODS = st.sampled_from(
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "BREW"]
+)
 CALLS = mostly(
     st.one_of(
         st.tuples(st.just("GET"), LIST),
@@ -120,19 +173,29 @@ def starts(draw: st.DrawFn) -> bytes:
 
 
 CONTENT_TYPES = mostly(
-    st.sampled_from([*[b"application/json"] * 4, b"application/merge-patch+json", b"text/plain"]),
+    st.sampled_from(
+        [*[b"application/json"] * 4, b"application/merge-patch+json", b"text/plain"]
+    ),
     st.sampled_from([b"Application/JSON; charset=latin-1", b"json", b"/", b""]),
     st.binary(max_size=10),
 )
 OTHER_HEADERS = st.tuples(
     mostly(
-        st.sampled_from([b"If-Match", b"If-None-Match", b"Origin", b"Accept", b"Authorization"]),
-        st.sampled_from([b"Access-Control-Request-Method", b"Content-Encoding", b"Cookie"]),
-        st.sampled_from([b"X-HTTP-Method-Override", b"Range", b"Forwarded", b"X-Forwarded-For"]),
+        st.sampled_from(
+            [b"If-Match", b"If-None-Match", b"Origin", b"Accept", b"Authorization"]
+        ),
+        st.sampled_from(
+            [b"Access-Control-Request-Method", b"Content-Encoding", b"Cookie"]
+        ),
+        st.sampled_from(
+            [b"X-HTTP-Method-Override", b"Range", b"Forwarded", b"X-Forwarded-For"]
+        ),
         st.binary(min_size=1, max_size=10),
     ),
     mostly(
-        st.sampled_from([SEEN, SEEN, b"*", b'W/"a", "b"', b"null", b"https://app.example"]),
+        st.sampled_from(
+            [SEEN, SEEN, b"*", b'W/"a", "b"', b"null", b"https://app.example"]
+        ),
         st.binary(max_size=20),
     ),
 )
@@ -147,11 +210,18 @@ def requests(draw: st.DrawFn) -> bytes:
     if draw(st.booleans()):
         headers.append((b"Transfer-Encoding", b"chunked"))
         halves = [half for half in (body[:7], body[7:]) if half]
-        body = b"".join(b"%x\r\n%b\r\n" % (len(half), half) for half in halves) + b"0\r\n\r\n"
+        body = (
+            b"".join(b"%x\r\n%b\r\n" % (len(half), half) for half in halves)
+            + b"0\r\n\r\n"
+        )
     else:
         headers.append((b"Content-Length", b"%d" % len(body)))
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return b"%b HTTP/1.1\r\nHost: notes.example\r\n%b\r\n%b" % (draw(starts()), lines, body)
+    return b"%b HTTP/1.1\r\nHost: notes.example\r\n%b\r\n%b" % (
+        draw(starts()),
+        lines,
+        body,
+    )
 
 
 class Answer(NamedTuple):
@@ -169,7 +239,9 @@ def ask(service: Service, request: bytes) -> Answer:
         method = request.split(b" ", 1)[0].decode()
         with HTTPResponse(connection, method=method) as response:
             response.begin()
-            headers = {name: value for name, value in response.getheaders() if name != "date"}
+            headers = {
+                name: value for name, value in response.getheaders() if name != "date"
+            }
             return Answer(response.status, headers, response.read())
 
 
@@ -217,7 +289,9 @@ def test_no_request_breaks_the_service(services: tuple[Service, Service]) -> Non
             assert not re.search(rb"Traceback|SELECT|sqlite|asyncpg|pydantic|\.py", body)
 
     ask_both()
-    print(f"{statuses.total()} requests to each database, by status: {sorted(statuses.items())}")
+    print(
+        f"{statuses.total()} requests to each database, by status: {sorted(statuses.items())}"
+    )
     assert statuses.total() >= FUZZ_REQUESTS
     assert statuses.keys() >= {200, 201, 400, 404, 405, 415, 422}
     for service in services:

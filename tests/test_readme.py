@@ -32,7 +32,8 @@ def table(heading: str) -> list[list[str]]:
     rows = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
     assert rows, f"no table below {heading}"
     return [
-        [cell.strip() for cell in row.strip("|").split("|")] for row in rows[0].splitlines()[2:]
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in rows[0].splitlines()[2:]
     ]
 
 
@@ -47,12 +48,16 @@ def service(empty_database: str, tmp_path: Path) -> Iterator[Service]:
 def test_every_command_prints_what_the_readme_shows(service: Service) -> None:
     """The sessions, in their order, print the same on a fresh database of either kind."""
     needs("curl")
-    commands = [(command, printed) for command, printed in sessions() if command != "make run"]
+    commands = [
+        (command, printed) for command, printed in sessions() if command != "make run"
+    ]
     assert len(commands) > 5
     for command, printed in commands:
         words = shlex.split(command.replace(ADDRESS, service.url))
         assert words[0] == "curl"
-        shown = subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            [*words, "-sS"], capture_output=True, text=True, check=True
+        )
         assert shown.stdout.strip() == printed.strip(), command
 
 
@@ -67,10 +72,14 @@ def test_the_first_session_starts_with_make_run() -> None:
 def test_the_table_of_variables_is_complete() -> None:
     """Each variable that main.py reads is in the table, and no other."""
     rows = {
-        name: row for row in table("## Configuration") for name in re.findall(r"`(\w+)`", row[0])
+        name: row
+        for row in table("## Configuration")
+        for name in re.findall(r"`(\w+)`", row[0])
     }
     assert sorted(rows) == sorted(MAIN_VARIABLES)
-    assert set(re.findall(r'setting\(\s*"(\w+)"', (ROOT / "main.py").read_text())) <= set(rows)
+    assert set(re.findall(r'setting\(\s*"(\w+)"', (ROOT / "main.py").read_text())) <= set(
+        rows
+    )
     sample = (ROOT / ".env.example").read_text()
     assert set(re.findall(r"^#? ?(\w+)=", sample, re.MULTILINE)) <= set(rows)
 
@@ -82,14 +91,20 @@ def test_the_table_of_calls_is_complete() -> None:
         for path, operations in main.app.openapi()["paths"].items()
         for method in operations
     }
-    shown = {call for row in table("## Calls") for call in re.findall(r"`([A-Z]+ /\S*)`", row[0])}
+    shown = {
+        call
+        for row in table("## Calls")
+        for call in re.findall(r"`([A-Z]+ /\S*)`", row[0])
+    }
     assert shown == documented | {"GET /"}
 
 
 def test_the_table_of_parameters_is_complete() -> None:
     """Each parameter of a list is in its table."""
-    shown = {name for row in table("A list takes:") for name in re.findall(r"`(\w+)`", row[0])}
-    assert shown == set(main.Page.model_fields)
+    shown = {
+        name for row in table("A list takes:") for name in re.findall(r"`(\w+)`", row[0])
+    }
+    assert shown == set(main.NotePage.model_fields)
 
 
 def test_every_status_is_explained() -> None:
@@ -103,7 +118,9 @@ def test_every_status_is_explained() -> None:
         if status >= "400"
     }
     below = README.split("Every error is", 1)[1]
-    assert documented | {"401", "405"} == set(re.findall(r"^\| (\d{3}) \|", below, re.MULTILINE))
+    assert documented | {"401", "405"} == set(
+        re.findall(r"^\| (\d{3}) \|", below, re.MULTILINE)
+    )
 
 
 def test_links_lead_to_files() -> None:

@@ -19,13 +19,18 @@ def trigrams(postgres: Postgres) -> None:
 
 def found(service: Service, q: str) -> list[str]:
     """Return the texts that a search finds."""
-    return [note["text"] for note in httpx2.get(service.url + "/notes", params={"q": q}).json()]
+    return [
+        note["text"]
+        for note in httpx2.get(service.url + "/notes", params={"q": q}).json()
+    ]
 
 
 @pytest.mark.usefixtures("trigrams")
 def test_a_search_uses_the_index(postgres: Postgres, tmp_path: Path) -> None:
     """The table comes with a trigram index, and a search uses it."""
-    with Service.gunicorn(tmp_path, DATABASE_URL=postgres.create_database("search")) as service:
+    with Service.gunicorn(
+        tmp_path, DATABASE_URL=postgres.create_database("search")
+    ) as service:
         postgres.sql(
             "INSERT INTO notes (text, completed)"
             " SELECT md5(n::text), false FROM generate_series(1, 20000) n;",
@@ -35,11 +40,15 @@ def test_a_search_uses_the_index(postgres: Postgres, tmp_path: Path) -> None:
         httpx2.post(service.url + "/notes", json={"text": "Needle in a haystack"})
         assert found(service, "NEEDLE") == ["Needle in a haystack"]
     assert postgres.sql(INDEXES, "search").split() == ["notes_pkey", "notes_text_trgm"]
-    scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'notes_text_trgm'"
+    scans = (
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'notes_text_trgm'"
+    )
     assert int(postgres.sql(scans, "search"))
 
 
-def test_a_search_scans_where_the_index_is_refused(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_search_scans_where_the_index_is_refused(
+    postgres: Postgres, tmp_path: Path
+) -> None:
     """A user who may not create the extension gets one line in the log, and finds notes."""
     postgres.create_database("scan")
     postgres.sql("DROP ROLE IF EXISTS scanner; CREATE ROLE scanner LOGIN")

@@ -49,7 +49,10 @@ def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
 
 def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
     """Eight workers of one master come up on an empty Postgres, and stop without a complaint."""
-    variables = {"DATABASE_URL": postgres.create_database("eight"), "WEB_CONCURRENCY": "8"}
+    variables = {
+        "DATABASE_URL": postgres.create_database("eight"),
+        "WEB_CONCURRENCY": "8",
+    }
     with Service.gunicorn(tmp_path, **variables) as service:
 
         def started() -> bool:
@@ -102,7 +105,9 @@ def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
         )
         assert (patched.status_code, patched.json()) == (200, note)
         new = {"text": "", "completed": not note["completed"]}
-        replaced = tutorial.put(path, json=new, headers={"If-Match": patched.headers["ETag"]})
+        replaced = tutorial.put(
+            path, json=new, headers={"If-Match": patched.headers["ETag"]}
+        )
         assert (replaced.status_code, replaced.json()) == (200, {"id": note["id"], **new})
         headers = {"If-Match": replaced.headers["ETag"]}
         assert tutorial.delete(path, headers=headers).status_code == 200
@@ -110,9 +115,16 @@ def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
 
 
 @pytest.mark.parametrize("note_id", [2**31, 2**63 - 1])
-def test_an_id_over_the_tutorials_column_is_404(tutorial: TestClient, note_id: int) -> None:
+def test_an_id_over_the_tutorials_column_is_404(
+    tutorial: TestClient, note_id: int
+) -> None:
     """An id that an int4 column cannot hold is no note, for every verb."""
-    for method, body in ("GET", None), ("PUT", GROCERIES), ("PATCH", {}), ("DELETE", None):
+    for method, body in (
+        ("GET", None),
+        ("PUT", GROCERIES),
+        ("PATCH", {}),
+        ("DELETE", None),
+    ):
         assert problem(tutorial.request(method, f"/notes/{note_id}/", json=body)) == 404
 
 

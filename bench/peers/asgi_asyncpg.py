@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl
 import asyncpg
 from pydantic_core import from_json, to_json
 
-CREATE = "INSERT INTO notes (text, completed) VALUES ($1, $2) RETURNING id, text, completed"
+CREATE = (
+    "INSERT INTO notes (text, completed) VALUES ($1, $2) RETURNING id, text, completed"
+)
 READ = "SELECT id, text, completed FROM notes WHERE id = $1"
 UPDATE = "UPDATE notes SET text = $2, completed = $3 WHERE id = $1 RETURNING id, text, completed"
 LIST = "SELECT id, text, completed FROM notes ORDER BY id LIMIT $1 OFFSET $2"
@@ -60,6 +62,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         else:
             answer, status = dict(await pool.fetchrow(CREATE, *values)), 201
     content = to_json(answer)
-    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+    headers += [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(content)),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

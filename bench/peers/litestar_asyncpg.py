@@ -32,7 +32,9 @@ async def read_notes(
     state: State, skip: int = 0, take: int = 20, q: str = "", count: bool = False
 ) -> Response[list[dict[str, Any]]]:
     """Return a page, and the number of all notes when asked for it."""
-    where, values, headers = ("WHERE text ILIKE '%' || $1 || '%'", [q], {}) if q else ("", [], {})
+    where, values, headers = (
+        ("WHERE text ILIKE '%' || $1 || '%'", [q], {}) if q else ("", [], {})
+    )
     if count:
         total = await state.pool.fetchval(f"SELECT count(*) FROM notes {where}", *values)
         headers["X-Total-Count"] = str(total)

@@ -18,7 +18,9 @@ PACKAGES = FOLDER / "node_modules"
 def run(folder: Path, *command: str | Path, **variables: str) -> str:
     """Return the output of a command; the calling test fails with all of it if the command does."""
     environ = environment(**variables)
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True
+    )
     if done.returncode:
         status = f"{Path(command[0]).name}: exit status {done.returncode}"
         pytest.fail(f"{status}\n{done.stdout}\n{done.stderr}", pytrace=False)

@@ -52,7 +52,7 @@ test("what the service refuses does not compile", async () => {
   // @ts-expect-error: text is required
   await client.POST("/notes/", { body: { completed: true } });
   // @ts-expect-error: PUT replaces the whole note
-  await client.PUT("/notes/{note_id}/", { params: { path }, body: { text: "fix tap" } });
+  await client.PUT("/notes/{note_id}/", { params: { path }, body: { completed: true } });
   // @ts-expect-error: there is no such order
   await client.GET("/notes/", { params: { query: { sort: "colour" } } });
   // @ts-expect-error: completed is a boolean
