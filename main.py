@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import cache
 from http import HTTPStatus
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -423,17 +424,21 @@ class SQLite:
             self.quick.connection() as self.quick_connection,
             self.slow.connection() as self.slow_connection,
         ):
-            self.identity = self.read_identity()
+            self.opened = self.file.stat()
             yield
 
-    def read_identity(self) -> tuple[int, int]:
-        """Return what tells the file from another one of its name."""
-        status = self.file.stat()
-        return status.st_dev, status.st_ino
+    def check_file(self) -> None:
+        """Raise UnusableError if the file is no longer the one that was opened."""
+        with suppress(OSError):
+            if os.path.samestat(self.opened, self.file.stat()):
+                return
+        raise UnusableError(f"{self.file} was replaced: start the service again")
 
     def connection(self, scans: bool) -> Any:
         """Return a connection, to be entered and left by each who uses it."""
-        return self.slow_connection if scans else self.quick_connection
+        if scans:
+            return self.slow_connection
+        return self.quick_connection
 
     async def prepare(self, raw: Any) -> None:
         """Make the tables that are missing; UnusableError where one does not fit."""
@@ -455,8 +460,7 @@ class SQLite:
 
     async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
         """Return a statement's rows; interrupt a scan that takes over DB_TIMEOUT."""
-        if self.read_identity() != self.identity:
-            raise UnusableError(f"{self.file} was replaced; start the service again")
+        self.check_file()
         try:
             async with asyncio.timeout(settings.DB_TIMEOUT):
                 return await raw.execute_fetchall(sql, values)
@@ -508,6 +512,12 @@ def lower(text: str) -> str:
     return text.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
 
 
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection; asyncpg's own fails again when one that failed is deleted."""
+
+    _source_traceback = None
+
+
 class Postgres:
     """A pool of connections, each to the first host that gives one."""
 
@@ -534,9 +544,11 @@ class Postgres:
         ):
             raise ValueError(URL_FORM)
         parameters = postgres_parameters(address.query)
+        # A second for what asyncpg does by itself.
         self.options: dict[str, Any] = {
-            "command_timeout": 1
-        }  # for what asyncpg does by itself
+            "command_timeout": 1,
+            "connection_class": Connection,
+        }
         if "statement_cache_size" in parameters:
             self.options["statement_cache_size"] = int(
                 parameters.pop("statement_cache_size")
@@ -574,7 +586,10 @@ class Postgres:
 
     async def connect_to(self, url: str) -> Any:
         """Return a connection to a host; without prepared statements to a pooler."""
-        raw = await asyncpg.connect(url, **self.options)
+        try:
+            raw = await asyncpg.connect(url, **self.options)
+        except (AttributeError, ValueError) as error:
+            raise ConnectionError(f"this is no Postgres: {error}") from None
         # Behind a pooler these differ, and other clients use the same statements' names.
         pid = await (await raw.prepare("SELECT pg_backend_pid()", name="")).fetchval()
         if "statement_cache_size" in self.options or pid == raw.get_server_pid():
@@ -717,8 +732,8 @@ BROKEN = Failure(
 LADDER = [
     # There is such a row, or after a restore the sequence of ids lags behind them.
     Failure(409, ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")),
-    # The sequence of ids is at its end.
-    Failure(503, ("2200H",)),
+    # The sequence of ids is at its end; a stored text is not in the database's encoding.
+    Failure(503, ("2200H", "22021")),
     # A type, a length, a check or NOT NULL of the table refuses a value.
     Failure(422, ("22", "23", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")),
     # Nobody knows whether it was done.
@@ -727,8 +742,8 @@ LADDER = [
     # cancels; a prepared statement that is gone or there already, as behind a pooler.
     Failure(503, ("25", "40", "53", "55", "57014", "26", "42P05"), again=True),
     Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), again=True),
-    # No privilege, no such table or column.
-    Failure(503, ("42501", "42P01", "42703")),
+    # No privilege; a table or a column that is missing or has changed its type.
+    Failure(503, ("42501", "42P01", "42703", "42804", "42883")),
     # SQL that makes no sense: a bug.
     Failure(500, ("42",)),
 ]
@@ -784,9 +799,11 @@ async def run(statement: Statement, given: Mapping[str, Any], scans: bool = Fals
             error.detail = None  # type: ignore[union-attr]
             if failure.status == 500:
                 raise
-            reason = reason or " ".join(f"{type(error).__name__} {error}".split())
+            words = str(error).partition(" with text ")[0]  # SQLite quotes one, too
+            reason = reason or " ".join([type(error).__name__, *words.split()])
         waited = clock() - started
-        if not failure.again or waited > database.patience:
+        # A try in the last moment would be cut off.
+        if not failure.again or waited + 2 * database.pause > database.patience:
             log.warning("%s after %.2f s: %s", failure.status, waited, reason)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
@@ -1037,14 +1054,16 @@ async def refuse(request: Request, error: Any) -> Response:
         headers["Allow"] = ", ".join(sorted(methods_of(request.scope)))
     if status == 503:
         headers["Retry-After"] = "1"
-    return problem(status, detail, headers)
+    return problem(status, str(detail), headers)
 
 
 def methods_of(scope: Scope) -> set[str]:
     """Return all methods of a path; Starlette names those of its first route only."""
     routes: Any = [route for route in app.routes if route.matches(scope)[0].value]
     methods = {method for route in routes for method in route.methods}
-    return methods | {"HEAD"} if "GET" in methods else methods
+    if "GET" in methods:
+        methods.add("HEAD")
+    return methods
 
 
 async def refuse_input(request: Request, error: Any) -> Response:
@@ -1059,13 +1078,13 @@ async def refuse_input(request: Request, error: Any) -> Response:
         ]
         if kind == "json_invalid" or (kind == "missing" and not place):
             return problem(400, DETAILS[400])
-        name = str(place[0]) if place else "body"
+        name = str([*place, "body"][0])
         reason = REASONS.get(kind, each["msg"].removeprefix("Value error, "))
         if kind == "extra_forbidden":
             reason = (
                 f"is no parameter of this list, which takes {known_parameters(request)}"
             )
-        errors.setdefault(name, reason)
+        errors.setdefault(name, str(reason))
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
     return problem(422, f"{detail}.", errors=errors)
 
@@ -1199,7 +1218,9 @@ class Route(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what reads a request and calls the endpoint."""
-        handle = self.read_and_call if self.is_plain() else super().get_route_handler()
+        handle = super().get_route_handler()
+        if self.is_plain():
+            handle = self.read_and_call
         if not self.reads_json():
             return handle
 
@@ -1246,7 +1267,6 @@ class Route(APIRoute):
             errors.extend(wrong)
 
         declared = self.dependant
-        body = await read_json(request) if declared.body_params else None
         for field in declared.path_params:
             read(field, request.path_params[field.alias], "path", field.alias)
         for field in declared.query_params:
@@ -1254,15 +1274,14 @@ class Route(APIRoute):
         for field in declared.header_params:
             read(field, request.headers.getlist(field.alias), "header", field.alias)
         for field in declared.body_params:
-            read(field, body, "body")
+            read(field, await read_json(request), "body")
         if errors:
-            raise RequestValidationError(errors, body=body)
+            raise RequestValidationError(errors)
         if declared.request_param_name:
             values[declared.request_param_name] = request
         try:
             async with asyncio.timeout(settings.POOL_TIMEOUT + settings.DB_TIMEOUT):
-                response: Response = await self.endpoint(**values)
-                return response
+                return await self.endpoint(**values)  # type: ignore[no-any-return]
         except TimeoutError:
             log.warning("504: the statements of a request took too long together")
             raise HTTPException(504) from None
@@ -1382,18 +1401,19 @@ def openapi() -> dict[str, Any]:
         }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            guarded = settings.API_KEYS and path not in OPEN_PATHS
-            operation["security"] = [{"key": []}] if guarded else []
+            operation["security"] = []
+            if settings.API_KEYS and path not in OPEN_PATHS:
+                operation["security"] = [{"key": []}]
     return document
 
 
 app = FastAPI(
     title="Notes",
     version="2.0.0",
-    description=__doc__,
+    description=str(__doc__),
     lifespan=lifespan,
     redirect_slashes=False,
-    generate_unique_id_function=lambda route: route.name,
+    generate_unique_id_function=attrgetter("name"),
     exception_handlers={
         HTTPException: refuse,
         RequestValidationError: refuse_input,
