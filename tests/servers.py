@@ -210,10 +210,10 @@ class Postgres:
             "psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement
         ).stdout
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        self.sql(f'CREATE DATABASE "{name}"')
+        self.sql(f'CREATE DATABASE "{name}" {options}')
         return self.url(name)
 
 
@@ -237,10 +237,10 @@ class GivenPostgres(Postgres):
             rows = cursor.fetchall() if cursor.description else []
         return "".join("|".join(str(value) for value in row) + "\n" for row in rows)
 
-    def create_database(self, name: str) -> str:
+    def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
         self.made.append(name)
-        return super().create_database(name)
+        return super().create_database(name, options)
 
     def remove(self) -> None:
         """Drop the databases that the tests made."""

@@ -1,0 +1,821 @@
+"""Databases that are broken, restored or odd: who is told what, and what mends them."""
+
+import random
+import re
+import shutil
+import socket
+import socketserver
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import httpx2
+import psycopg
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.fixtures import (
+    GROCERIES,
+    ORIGIN,
+    Deployment,
+    added,
+    deployed,
+    deployment_on,
+    everything,
+    problem,
+    reached,
+)
+from tests.servers import Postgres, Service, postgres_binaries, skip, until
+
+Log = pytest.LogCaptureFixture
+
+# Requests and answers
+
+
+class Request(NamedTuple):
+    """What is sent; `{}` in the path is the id of a note."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        """Return what tells it from others."""
+        return f"{self.method} {self.path}"
+
+    def send(self, client: TestClient, note_id: int = 1, **headers: str) -> Any:
+        """Send it, and return the answer."""
+        path = self.path.format(note_id)
+        return client.request(self.method, path, json=self.body, headers=headers)
+
+
+READY = Request("GET", "/readyz")
+LIST = Request("GET", "/notes/")
+SEARCH = Request("GET", "/notes/?q=o")
+COUNT = Request("GET", "/notes/?count=true")
+READ = Request("GET", "/notes/{}/")
+CREATE = Request("POST", "/notes/", GROCERIES)
+REPLACE = Request("PUT", "/notes/{}/", GROCERIES)
+PATCH = Request("PATCH", "/notes/{}/", {"completed": True})
+DELETE = Request("DELETE", "/notes/{}/")
+READS = [LIST, READ, READY]
+WRITES = [CREATE, REPLACE, PATCH, DELETE]
+
+
+def read_complaints(log: Log) -> list[str]:
+    """Return the warnings and errors since the last call; fail if one is more than a line."""
+    records = [record for record in log.records if record.levelname not in ("DEBUG", "INFO")]
+    log.clear()
+    for record in records:
+        assert not record.exc_info, record.exc_info
+        assert "\n" not in record.getMessage()
+    return [record.getMessage() for record in records]
+
+
+def check_unavailable(response: Any, log: Log) -> str:
+    """Return the one line that was logged for an answer; fail unless it is 503."""
+    assert response.status_code == 503
+    assert problem(response) == 503
+    assert response.headers["Retry-After"] == "1"
+    (line,) = read_complaints(log)
+    return line
+
+
+# Tables
+
+KEYS = {"sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
+TWO_NOTES = "INSERT INTO notes (text, completed) VALUES ('one', true), ('two', false)"
+
+
+def make_table(url: str, columns: str, rows: str = TWO_NOTES) -> None:
+    """Make a table of notes with an id and these columns, as somebody else would."""
+    key = KEYS[url.partition(":")[0]]
+    with reached(url) as sql:
+        sql(f"CREATE TABLE notes (id {key}, {columns})")
+        sql(rows)
+
+
+def make_raising_trigger(deployment: Deployment, code: str, event: str) -> None:
+    """Make Postgres raise a SQLSTATE after each row that is written, and count the times."""
+    deployment.sql("CREATE SEQUENCE raised")  # what a sequence gave is not rolled back
+    deployment.sql(
+        f"""
+        CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM nextval('raised');
+            RAISE EXCEPTION 'raised by a test' USING ERRCODE = '{code}';
+        END $$
+        """
+    )
+    deployment.sql(
+        f"CREATE TRIGGER raising AFTER {event} ON notes FOR EACH ROW EXECUTE FUNCTION raise()"
+    )
+
+
+@pytest.fixture
+def on_database(empty_database: str) -> Iterator[Deployment]:
+    """The service on a database of the test's own with two notes in it, on each of the two."""
+    with deployment_on(empty_database) as deployment:
+        deployment.sql(TWO_NOTES)
+        yield deployment
+
+
+@pytest.fixture
+def own_postgres_database(postgres: Postgres) -> Iterator[Deployment]:
+    """The service on a Postgres database of the test's own with two notes in it."""
+    with deployment_on(postgres.create_database("broken")) as deployment:
+        deployment.sql(TWO_NOTES)
+        yield deployment
+
+
+# One bound for a request
+
+
+def count_waiting(sql: Callable[[str], Any]) -> int:
+    """Return how many sessions wait for the table of notes."""
+    waiting = "NOT granted AND relation = 'notes'::regclass"
+    (number,) = sql(f"SELECT count(*) FROM pg_locks WHERE {waiting}").fetchone()
+    return int(number)
+
+
+@pytest.mark.parametrize("request_", [REPLACE, COUNT], ids=str)
+def test_locks_that_come_and_go_do_not_add_up(postgres: Postgres, request_: Request) -> None:
+    """A request waits for POOL_TIMEOUT, DB_TIMEOUT and a second at most, however many locks."""
+    url = postgres.create_database("broken")
+    lock = "LOCK TABLE notes IN ACCESS EXCLUSIVE MODE"
+    with (
+        deployed(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2") as client,
+        reached(url) as sql,
+        psycopg.connect(url) as first,
+        psycopg.connect(url) as second,
+        ThreadPoolExecutor() as threads,
+    ):
+        note = added(client)
+        tag = client.get(f"/notes/{note['id']}/").headers["ETag"]
+        headers = {"If-Match": tag}
+        first.execute(lock)
+        started = time.monotonic()
+        sent = threads.submit(request_.send, client, note["id"], **headers)
+        until(lambda: count_waiting(sql) == 1)
+        threads.submit(second.execute, lock)  # it queues behind the request's first statement
+        until(lambda: count_waiting(sql) == 2)
+        first.execute("SELECT pg_sleep(1.7)")  # most of DB_TIMEOUT
+        first.commit()
+        assert sent.result(30).status_code in (200, 503, 504)
+        assert time.monotonic() - started < 0.2 + 2 + 1
+
+
+# Tables that go and come back
+
+
+def run_postgres_program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run one of Postgres' client programs, and return how it ended."""
+    command = [postgres_binaries() / name, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_restore_beside_clients_succeeds(postgres: Postgres, tmp_path: Path, caplog: Log) -> None:
+    """While clients read, `pg_restore --clean` succeeds each time; what it hides is 503."""
+    url, dump = postgres.create_database("broken"), tmp_path / "dump"
+    with deployment_on(url) as deployment, ThreadPoolExecutor(8) as threads:
+        client = deployment.client
+        deployment.sql(
+            "INSERT INTO notes (text, completed) SELECT n, false FROM generate_series(1, 3000) n"
+        )
+        made = run_postgres_program("pg_dump", "--format=custom", "--file", dump, url)
+        if made.returncode:
+            skip(made.stderr.strip())
+        caplog.clear()
+        stopping = threading.Event()
+
+        def read() -> list[int]:
+            statuses = []
+            while not stopping.is_set():
+                statuses += [request.send(client).status_code for request in (*READS, SEARCH)]
+            return statuses
+
+        readers = [threads.submit(read) for _ in range(8)]
+        options = ("--clean", "--if-exists", "--dbname", url, dump)
+        restores = [run_postgres_program("pg_restore", *options) for _ in range(4)]
+        stopping.set()
+        statuses = [status for reader in readers for status in reader.result(30)]
+        assert [restore.stderr for restore in restores] == [""] * 4
+        (stored,) = deployment.sql("SELECT count(*) FROM notes").fetchone()
+        assert stored == 3000
+        assert len(everything(client)) == 100
+        assert set(statuses) <= {200, 404, 503}  # 404 is an empty table, before its rows are back
+        assert len(read_complaints(caplog)) == statuses.count(503)
+
+
+# What an operator has to mend
+
+
+class Damage(NamedTuple):
+    """Statements that break a database and mend it, and what is 503 in between."""
+
+    breaking: str
+    mending: str
+    requests: Sequence[Request]
+
+
+LAST = 2**63 - 1
+LONG = {"text": random.Random(0).randbytes(30_000).hex()}  # not to be compressed
+DAMAGE_OF_ANY = {
+    "table renamed": Damage(
+        "ALTER TABLE notes RENAME TO old",
+        "ALTER TABLE old RENAME TO notes",  # which fails if somebody has made another one
+        [*READS, SEARCH, *WRITES],
+    ),
+    "column renamed": Damage(
+        "ALTER TABLE notes RENAME COLUMN completed TO done",
+        "ALTER TABLE notes RENAME COLUMN done TO completed",
+        [*READS, SEARCH, *WRITES],
+    ),
+}
+DAMAGE_OF_SQLITE = {
+    "ids at their end": Damage(
+        f"UPDATE sqlite_sequence SET seq = {LAST}", "UPDATE sqlite_sequence SET seq = 2", [CREATE]
+    ),
+}
+DAMAGE_OF_POSTGRES = {
+    "ids at their end (2200H)": Damage(
+        f"SELECT setval('notes_id_seq', {LAST})", "SELECT setval('notes_id_seq', 2)", [CREATE]
+    ),
+    "schema renamed (3F000)": Damage(
+        "ALTER SCHEMA public RENAME TO old",
+        "ALTER SCHEMA old RENAME TO public",
+        [*READS, SEARCH, *WRITES],
+    ),
+    "index that is full (54000)": Damage(
+        "CREATE INDEX own ON notes (text)",
+        "DROP INDEX own",
+        [CREATE._replace(body=LONG), PATCH._replace(body=LONG)],
+    ),
+    "column of another type (42804)": Damage(
+        "ALTER TABLE notes ALTER completed TYPE SMALLINT USING completed::INT",
+        "ALTER TABLE notes ALTER completed TYPE BOOLEAN USING completed > 0",
+        [*READS, CREATE],
+    ),
+}
+
+
+def check_damage(deployment: Deployment, damage: Damage, log: Log) -> None:
+    """Fail unless requests are 503, a line each, between the breaking and the mending."""
+    before = everything(deployment.client)
+    log.clear()
+    deployment.sql(damage.breaking)
+    for request in damage.requests:
+        check_unavailable(request.send(deployment.client), log)
+    deployment.sql(damage.mending)
+    assert everything(deployment.client) == before
+    for request in damage.requests:
+        assert request.send(deployment.client).status_code in (200, 201), request
+
+
+@pytest.mark.parametrize("damage", DAMAGE_OF_ANY.values(), ids=DAMAGE_OF_ANY)
+def test_a_damaged_table_is_503_until_it_is_mended(
+    on_database: Deployment, damage: Damage, caplog: Log
+) -> None:
+    """What was there at the start and is no more is 503, and served again without a restart."""
+    check_damage(on_database, damage, caplog)
+
+
+@pytest.mark.parametrize("damage", DAMAGE_OF_SQLITE.values(), ids=DAMAGE_OF_SQLITE)
+def test_damage_to_sqlite_is_503_until_it_is_mended(
+    tmp_path: Path, damage: Damage, caplog: Log
+) -> None:
+    """What only an operator can mend on SQLite is 503, and served again without a restart."""
+    with deployment_on(f"sqlite:///{tmp_path}/notes.db") as deployment:
+        deployment.sql(TWO_NOTES)
+        check_damage(deployment, damage, caplog)
+
+
+@pytest.mark.parametrize("damage", DAMAGE_OF_POSTGRES.values(), ids=DAMAGE_OF_POSTGRES)
+def test_damage_to_postgres_is_503_until_it_is_mended(
+    own_postgres_database: Deployment, damage: Damage, caplog: Log
+) -> None:
+    """What only an operator can mend on Postgres is 503, and served again without a restart."""
+    check_damage(own_postgres_database, damage, caplog)
+
+
+def test_data_that_postgres_finds_corrupt_is_503(
+    own_postgres_database: Deployment, caplog: Log
+) -> None:
+    """XX001, with which Postgres reports a damaged page, is 503, and is not asked for again."""
+    make_raising_trigger(own_postgres_database, "XX001", "INSERT")
+    caplog.clear()
+    check_unavailable(CREATE.send(own_postgres_database.client), caplog)
+    assert own_postgres_database.sql("SELECT last_value FROM raised").fetchone() == (1,)
+    assert len(everything(own_postgres_database.client)) == 2
+
+
+def test_a_collation_that_cannot_search_is_no_bug(postgres: Postgres, caplog: Log) -> None:
+    """A search on a nondeterministic collation finds the note, or is 503 with one line."""
+    url = postgres.create_database("broken")
+    with deployment_on(url) as deployment:
+        deployment.sql(TWO_NOTES)
+        kind = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+        try:
+            deployment.sql(f"CREATE COLLATION loose ({kind})")
+        except psycopg.errors.FeatureNotSupported as error:  # built without ICU
+            skip(str(error))
+        deployment.sql("DROP INDEX IF EXISTS notes_text_trgm")  # which knows no such collation
+        deployment.sql("ALTER TABLE notes ALTER text TYPE TEXT COLLATE loose")
+        caplog.clear()
+        answer = deployment.client.get("/notes/?q=TW")
+        if answer.status_code == 503:
+            check_unavailable(answer, caplog)
+        else:
+            assert [note["text"] for note in answer.json()] == ["two"]
+
+
+# A write whose outcome is unknown
+
+
+@pytest.mark.parametrize("request_", WRITES, ids=str)
+def test_a_write_with_an_unknown_outcome_is_sent_once(
+    own_postgres_database: Deployment, request_: Request, caplog: Log
+) -> None:
+    """A write that the server answers with 40003 may have been applied: 504, and not repeated."""
+    make_raising_trigger(own_postgres_database, "40003", "INSERT OR UPDATE OR DELETE")
+    caplog.clear()
+    answer = request_.send(own_postgres_database.client)
+    assert own_postgres_database.sql("SELECT last_value FROM raised").fetchone() == (1,)
+    assert problem(answer) == 504
+    assert "may have been applied" in answer.json()["detail"]
+    assert len(read_complaints(caplog)) == 1
+
+
+# What the table that is there refuses
+
+REFUSALS = {
+    "CHECK": ("text TEXT NOT NULL CHECK (text <> 'refused')", "refused", 422),
+    "VARCHAR(5)": ("text VARCHAR(5) NOT NULL CHECK (length(text) <= 5)", "refused", 422),
+    "UNIQUE": ("text TEXT NOT NULL UNIQUE", "one", 409),
+}
+
+
+@pytest.mark.parametrize(("column", "text", "status"), REFUSALS.values(), ids=REFUSALS)
+def test_what_a_constraint_refuses_is_the_clients_error(
+    empty_database: str, column: str, text: str, status: int, caplog: Log
+) -> None:
+    """POST, PUT and PATCH of a value that the table refuses are 409 or 422, and change nothing."""
+    make_table(empty_database, f"{column}, completed BOOLEAN NOT NULL")
+    with deployed(DATABASE_URL=empty_database) as client:
+        before = everything(client)
+        for request in CREATE, REPLACE, PATCH:
+            refused = request._replace(body=GROCERIES | {"text": text})
+            assert problem(refused.send(client, note_id=before[1]["id"])) == status, request.method
+        assert everything(client) == before
+        read_complaints(caplog)
+
+
+def test_a_column_of_ones_own_that_needs_a_value_is_422(empty_database: str, caplog: Log) -> None:
+    """POST on a table with one more NOT NULL column is 422; what is there can be changed."""
+    rows = "INSERT INTO notes (text, completed, owner) VALUES ('one', false, 'me')"
+    columns = "text TEXT NOT NULL, completed BOOLEAN NOT NULL, owner TEXT NOT NULL"
+    make_table(empty_database, columns, rows)
+    with deployed(DATABASE_URL=empty_database) as client:
+        assert problem(CREATE.send(client)) == 422
+        assert [note["text"] for note in everything(client)] == ["one"]
+        assert [REPLACE.send(client).status_code, PATCH.send(client).status_code] == [200, 200]
+        read_complaints(caplog)
+
+
+def test_a_trigger_of_ones_own_refuses(empty_database: str, caplog: Log) -> None:
+    """A note that a trigger refuses by its own words is 422, and is not stored."""
+    with deployment_on(empty_database) as deployment:
+        if empty_database.startswith("sqlite"):
+            refusal = "BEGIN SELECT RAISE(ABORT, 'no'); END"
+            deployment.sql(f"CREATE TRIGGER own BEFORE INSERT ON notes {refusal}")
+        else:
+            make_raising_trigger(deployment, "P0001", "INSERT")
+        assert problem(CREATE.send(deployment.client)) == 422
+        assert everything(deployment.client) == []
+        read_complaints(caplog)
+
+
+def test_a_sequence_behind_the_ids_is_409(own_postgres_database: Deployment, caplog: Log) -> None:
+    """POST after a restore of the data alone is 409, and the log names what mends it: setval."""
+    own_postgres_database.sql("SELECT setval('notes_id_seq', 1, false)")
+    caplog.clear()
+    assert problem(CREATE.send(own_postgres_database.client)) == 409
+    (line,) = read_complaints(caplog)
+    assert "setval" in line
+    own_postgres_database.sql("SELECT setval('notes_id_seq', 2)")
+    assert CREATE.send(own_postgres_database.client).status_code == 201
+
+
+# Encodings
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        CREATE._replace(body=GROCERIES | {"text": "5 €"}),
+        REPLACE._replace(body=GROCERIES | {"text": "5 €"}),
+        PATCH._replace(body={"text": "5 €"}),
+        Request("GET", "/notes/?q=€"),
+    ],
+    ids=str,
+)
+def test_a_character_that_the_database_lacks_is_422(
+    postgres: Postgres, request_: Request, caplog: Log
+) -> None:
+    """A database in LATIN1 has no euro sign: a note with it is 422, and so is a search for it."""
+    options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+    with deployment_on(postgres.create_database("latin1", options)) as deployment:
+        deployment.sql(TWO_NOTES)
+        before = everything(deployment.client)
+        assert problem(request_.send(deployment.client)) == 422
+        assert everything(deployment.client) == before
+        assert added(deployment.client, text="café")["text"] == "café"
+        read_complaints(caplog)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def with_invalid_text(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
+    """The service, with a note between two others whose text is no UTF-8, on each of the two."""
+    url, invalid = f"sqlite:///{tmp_path}/notes.db", "CAST(x'ff6f' AS TEXT)"
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.create_database("ascii", "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        invalid = r"E'\xff' || 'o'"
+    with deployment_on(url) as deployment:
+        added(deployment.client, text="one 😀")
+        deployment.sql(f"INSERT INTO notes (text, completed) VALUES ({invalid}, true)")
+        added(deployment.client, text="two")
+        yield deployment
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [READ, LIST, SEARCH, Request("GET", "/notes/?sort=-text"), Request("GET", "/notes/?id=2")],
+    ids=str,
+)
+def test_text_that_is_no_utf_8_is_503_at_once(
+    with_invalid_text: Deployment, request_: Request, caplog: Log
+) -> None:
+    """A note whose stored text is broken, and each list that holds it, is 503 with one line."""
+    caplog.clear()
+    started = time.monotonic()
+    line = check_unavailable(request_.send(with_invalid_text.client, note_id=2), caplog)
+    assert time.monotonic() - started < 2  # it is not tried again for DB_TIMEOUT
+    assert "\ufffdo" not in line  # what people wrote is not for the log
+
+
+def test_the_notes_beside_a_broken_one_are_served(with_invalid_text: Deployment) -> None:
+    """A note whose text is broken takes no other along, and a PUT mends it."""
+    client = with_invalid_text.client
+    assert client.get("/notes/1/").json()["text"] == "one 😀"
+    assert client.get("/notes/?after=2").json()[0]["text"] == "two"
+    assert READY.send(client).status_code == 200
+    assert REPLACE.send(client, note_id=2).json() == {"id": 2, **GROCERIES}
+    assert len(everything(client)) == 3
+
+
+# Tables that somebody else made
+
+
+class Odd(NamedTuple):
+    """A table that the service cannot use, the words that say so, and what mends it."""
+
+    table: str
+    words: Sequence[str]
+    mending: str
+
+
+ODD_ON_POSTGRES = {
+    "completed SMALLINT": Odd(
+        "id BIGSERIAL PRIMARY KEY, text TEXT, completed SMALLINT",
+        ["completed", "smallint"],
+        "ALTER TABLE notes ALTER completed TYPE BOOLEAN USING completed <> 0",
+    ),
+    "text BYTEA": Odd(
+        "id BIGSERIAL PRIMARY KEY, text BYTEA, completed BOOLEAN",
+        ["text", "bytea"],
+        "ALTER TABLE notes ALTER text TYPE TEXT USING encode(text, 'escape')",
+    ),
+    "id UUID": Odd(
+        "id UUID PRIMARY KEY DEFAULT gen_random_uuid(), text TEXT, completed BOOLEAN",
+        ["id", "uuid"],
+        "ALTER TABLE notes DROP id, ADD id BIGSERIAL PRIMARY KEY",
+    ),
+    "id without a default": Odd(
+        "id INTEGER PRIMARY KEY, text TEXT, completed BOOLEAN",
+        ["id"],
+        "ALTER TABLE notes ALTER id ADD GENERATED BY DEFAULT AS IDENTITY",
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ON_POSTGRES.values(), ids=ODD_ON_POSTGRES)
+def test_an_odd_table_on_postgres_is_503_until_it_is_altered(
+    postgres: Postgres, odd: Odd, caplog: Log
+) -> None:
+    """While a column has a wrong type each request is 503, and its line names column and type."""
+    url = postgres.create_database("broken")
+    with reached(url) as sql:
+        sql(f"CREATE TABLE notes ({odd.table})")
+        with deployed(DATABASE_URL=url) as client:
+            caplog.clear()
+            for request in *READS, SEARCH, *WRITES:
+                line = check_unavailable(request.send(client), caplog)
+                assert not [word for word in odd.words if word not in line]
+            assert client.get("/livez").status_code == 200
+            sql(odd.mending)
+            note = added(client)
+            assert everything(client) == [note]
+            assert READY.send(client).status_code == 200
+
+
+def find_statement(text: str) -> str:
+    """Return the ALTER TABLE that a text names, up to the end of its line."""
+    (statement,) = re.findall(r"ALTER TABLE notes ADD COLUMN [^\n;`]+", text)
+    return str(statement)
+
+
+LACKING = {"completed": "text TEXT NOT NULL", "text": "completed BOOLEAN NOT NULL"}
+LACKING_ROWS = {
+    "completed": "INSERT INTO notes (text) VALUES ('old')",
+    "text": "INSERT INTO notes (completed) VALUES (true)",
+}
+
+
+@pytest.mark.parametrize("column", LACKING)
+def test_a_lacking_column_on_postgres_is_named_with_its_cure(
+    postgres: Postgres, column: str, caplog: Log
+) -> None:
+    """Without a column each request is 503; after the ALTER TABLE of its line it is served."""
+    url = postgres.create_database("broken")
+    make_table(url, LACKING[column], LACKING_ROWS[column])
+    with deployed(DATABASE_URL=url) as client, reached(url) as sql:
+        caplog.clear()
+        for request in *READS, *WRITES:
+            line = check_unavailable(request.send(client), caplog)
+            assert find_statement(line).startswith(f"ALTER TABLE notes ADD COLUMN {column} ")
+        sql(find_statement(line))
+        assert len(everything(client)) == 1
+        assert added(client) in everything(client)
+
+
+def read_refusal(folder: Path, file: Path) -> str:
+    """Return the line with which the service does not start on a file; fail if there are more."""
+    variables = {"DATABASE_URL": f"sqlite:///{file}", "DB_TIMEOUT": "0.5"}
+    service = Service.python(folder, **variables)
+    try:
+        assert service.process.wait(15) != 0
+    finally:
+        service.stop()
+    lines = service.log.read_text().splitlines()
+    others = ("INFO:", "ERROR:    Application startup failed. Exiting.")  # uvicorn's own
+    (line,) = [line for line in lines if not line.startswith(others)]
+    return line
+
+
+@pytest.mark.parametrize("column", LACKING)
+def test_a_lacking_column_on_sqlite_is_named_with_its_cure(tmp_path: Path, column: str) -> None:
+    """Without a column the service does not start; after the ALTER TABLE of its line it does."""
+    url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
+    make_table(url, LACKING[column], LACKING_ROWS[column])
+    statement = find_statement(read_refusal(tmp_path, file))
+    assert statement.startswith(f"ALTER TABLE notes ADD COLUMN {column} ")
+    with reached(url) as sql:
+        sql(statement)
+    with deployed(DATABASE_URL=url) as client:
+        assert len(everything(client)) == 1
+        assert added(client) in everything(client)
+
+
+def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(tmp_path: Path) -> None:
+    """A key that is INT and not INTEGER gets no ids from SQLite: the start is refused with it."""
+    file = tmp_path / "notes.db"
+    with reached(f"sqlite:///{file}") as sql:
+        sql("CREATE TABLE notes (id INT PRIMARY KEY, text TEXT, completed BOOLEAN)")
+    assert re.search(r"\bid\b.*\bINT\b", read_refusal(tmp_path, file))
+
+
+# A file that is broken
+
+
+def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> None:
+    """On a file whose header is overwritten the service does not start, and says so in a line."""
+    url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
+    make_table(url, "text TEXT NOT NULL, completed BOOLEAN NOT NULL")
+    with file.open("r+b") as raw:
+        raw.write(b"This is no database.")
+    assert "not a database" in read_refusal(tmp_path, file)
+
+
+def test_a_file_that_another_process_holds_is_refused_at_the_start(tmp_path: Path) -> None:
+    """A first start while somebody else holds the file ends with a line after DB_TIMEOUT."""
+    file = tmp_path / "notes.db"
+    with reached(f"sqlite:///{file}") as sql:
+        sql("BEGIN EXCLUSIVE")
+        sql("CREATE TABLE other (id INTEGER)")
+        assert "locked" in read_refusal(tmp_path, file)
+
+
+@pytest.fixture(scope="module")
+def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with 60 notes, which are more than SQLite keeps in memory."""
+    file = tmp_path_factory.mktemp("large") / "notes.db"
+    with deployment_on(f"sqlite:///{file}") as deployment:
+        numbers = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)"
+        row = f"'{'o' * 60_000}', false"
+        deployment.sql(f"INSERT INTO notes (text, completed) {numbers} SELECT {row} FROM n")
+    return file
+
+
+@pytest.mark.parametrize("request_", [READ, LIST, SEARCH, COUNT, *WRITES], ids=str)
+def test_a_file_that_is_corrupt_is_503(
+    large_file: Path, tmp_path: Path, request_: Request, caplog: Log
+) -> None:
+    """A request that meets an overwritten page of the file is 503, with one line, at once."""
+    file = Path(shutil.copy(large_file, tmp_path))
+    with deployed(DATABASE_URL=f"sqlite:///{file}") as client:
+        caplog.clear()
+        with file.open("r+b") as raw:
+            raw.seek(4096)
+            raw.write(random.Random(0).randbytes(file.stat().st_size - 4096))
+        started = time.monotonic()
+        check_unavailable(request_.send(client, note_id=30), caplog)
+        assert time.monotonic() - started < 2
+        assert client.get("/livez").status_code == 200
+
+
+# A file that is no longer there
+
+
+def delete(file: Path) -> None:
+    """Delete a file."""
+    file.unlink()
+
+
+def delete_with_its_log(file: Path) -> None:
+    """Delete a file with what SQLite keeps beside it."""
+    for each in file.parent.glob(f"{file.name}*"):
+        each.unlink()
+
+
+def replace(file: Path) -> None:
+    """Put another database in a file's place."""
+    other = file.with_name("other.db")
+    make_table(f"sqlite:///{other}", "text TEXT NOT NULL, completed BOOLEAN NOT NULL")
+    other.rename(file)
+
+
+def move(file: Path) -> None:
+    """Move a file away."""
+    file.rename(file.with_name("moved.db"))
+
+
+@pytest.mark.parametrize("lose", [delete, delete_with_its_log, replace, move])
+def test_writes_into_a_file_that_is_gone_are_503(
+    tmp_path: Path, lose: Callable[[Path], None], caplog: Log
+) -> None:
+    """Once its file is not the one at the path the service takes no write, and is not ready."""
+    url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
+    with deployment_on(url) as deployment:
+        deployment.sql(TWO_NOTES)
+        assert CREATE.send(deployment.client).status_code == 201
+        lose(file)
+        caplog.clear()
+        for request in *WRITES, READY:
+            check_unavailable(request.send(deployment.client), caplog)
+        rows = deployment.sql("SELECT id, text FROM notes").fetchall()
+        assert rows == [(1, "one"), (2, "two"), (3, GROCERIES["text"])]  # past the service
+    with deployed(DATABASE_URL=url) as client, reached(url) as sql:
+        note = added(client)
+        assert (note["id"],) in sql("SELECT id FROM notes").fetchall()
+
+
+# Peers that are no Postgres
+
+AUTHENTICATED = b"R" + struct.pack("!ii", 8, 0)
+READY_FOR_QUERY = b"Z" + struct.pack("!i", 5) + b"I"
+VERSION = b"server_version\0none\0"
+ODD_VERSION = b"S" + struct.pack("!i", 4 + len(VERSION)) + VERSION
+NOISE = random.Random(1).randbytes(4096)
+REPLIES: dict[str, list[bytes]] = {  # each to a message of the client's, then silence
+    "silence": [],
+    "random bytes": [NOISE],
+    "HTTP": [b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"],
+    "no TLS, then random bytes": [b"N", NOISE],
+    "TLS, then random bytes": [b"S", NOISE],
+    "no server_version": [b"N", AUTHENTICATED + READY_FOR_QUERY],
+    "an odd server_version": [b"N", AUTHENTICATED + ODD_VERSION + READY_FOR_QUERY],
+}
+
+
+class Stranger(socketserver.ThreadingTCPServer):
+    """A server on a port of its own that speaks no protocol, but answers by a list."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, replies: list[bytes]) -> None:
+        """Listen, and answer the messages of each client with these."""
+        super().__init__(("127.0.0.1", 0), Talk)
+        self.replies = replies
+        self.url = f"postgresql://user:password@127.0.0.1:{self.server_address[1]}/notes"
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Self:
+        """Serve."""
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop serving."""
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class Talk(socketserver.BaseRequestHandler):
+    """One connection to a stranger."""
+
+    server: Stranger
+    request: socket.socket
+
+    def handle(self) -> None:
+        """Answer message by message, then listen until the client leaves."""
+        replies = iter(self.server.replies)
+        try:
+            while self.request.recv(65_536):
+                self.request.sendall(next(replies, b""))
+        except OSError:  # the client is gone
+            return
+
+
+HASTY = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "1"}
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[Stranger]:
+    """A peer that is no Postgres."""
+    with Stranger(REPLIES["silence"]) as stranger:
+        yield stranger
+
+
+@pytest.fixture(scope="module")
+def estranged(stranger: Stranger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service, whose DATABASE_URL leads to a peer that is no Postgres."""
+    folder = tmp_path_factory.mktemp("stranger")
+    with Service.python(folder, DATABASE_URL=stranger.url, **HASTY) as service:
+        yield service
+
+
+def ask(service: Service, path: str) -> httpx2.Response:
+    """Return a service's answer to a GET from another origin."""
+    return httpx2.get(service.url + path, headers={"Origin": ORIGIN}, timeout=40)
+
+
+def read_new_lines(service: Service, start: int) -> list[str]:
+    """Return the lines of a service's log from a place on, without those that tell of requests."""
+    lines = service.log.read_text()[start:].splitlines()
+    return [line for line in lines if not line.startswith("INFO:")]
+
+
+@pytest.mark.parametrize("replies", REPLIES.values(), ids=REPLIES)
+def test_a_peer_that_is_no_postgres_is_503(
+    stranger: Stranger, estranged: Service, replies: list[bytes]
+) -> None:
+    """Whatever a peer sends that is no Postgres, the answer is 503 in POOL_TIMEOUT, with a line."""
+    stranger.replies = replies
+    for path in "/notes/", "/readyz":
+        start = len(estranged.log.read_text())
+        answer = ask(estranged, path)
+        assert problem(answer) == 503
+        assert answer.elapsed.total_seconds() < 0.5 + 1
+        assert ask(estranged, "/livez").status_code == 200
+        assert len(read_new_lines(estranged, start)) == 1
+
+
+def test_the_service_starts_whatever_the_peer_is(tmp_path: Path) -> None:
+    """A peer that is no Postgres at the start is a database that is away: gunicorn goes on."""
+    settings = {**HASTY, "WEB_CONCURRENCY": "1"}
+    with (
+        Stranger(REPLIES["no server_version"]) as stranger,
+        Service.gunicorn(tmp_path, DATABASE_URL=stranger.url, **settings) as service,
+    ):
+        assert problem(ask(service, "/notes/")) == 503
+        assert service.process.poll() is None
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_a_host_that_does_not_exist_is_a_line_a_failure(tmp_path: Path) -> None:
+    """Each request to a host without an address is 503 and one line, also once it has ended."""
+    variables = {"DATABASE_URL": "postgresql://user:password@nowhere.invalid/notes"}
+    with Service.python(tmp_path, POOL_TIMEOUT="0.3", **variables) as service:
+        start = len(service.log.read_text())
+        answers = [ask(service, path) for path in ("/notes/", "/readyz", "/notes/1/") * 2]
+        service.stop()
+    assert [problem(answer) for answer in answers] == [503] * 6
+    lines = read_new_lines(service, start)
+    assert len(lines) == 6, lines
