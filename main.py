@@ -451,12 +451,11 @@ class SQLite:
             await raw.execute_fetchall(sql)
         for table in metadata.sorted_tables:
             rows = await raw.execute_fetchall(f"PRAGMA table_info({table.name})")
-            check_columns(table, {name: kind.upper() for _, name, kind, *_ in rows})
+            check_columns(table, {name: kind for _, name, kind, *_ in rows})
+            for _, name, kind, _, _, key in rows:
+                if key and kind.upper() != "INTEGER":  # of which alone SQLite makes ids
+                    raise UnusableError(misfit(table.c[name], kind))
         self.ready = True
-
-    def check_type(self, column: sa.Column[Any], kind: str) -> bool:
-        """Tell whether a column's type fits; SQLite makes ids for INTEGER alone."""
-        return not column.primary_key or kind == "INTEGER"
 
     async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
         """Return a statement's rows; interrupt a scan that takes over DB_TIMEOUT."""
@@ -530,7 +529,10 @@ class Postgres:
     trigrams = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
     CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes
     USING gin (text gin_trgm_ops) WITH (fastupdate = off)"""
-    types: Mapping[type, Sequence[str]] = {bool: ["bool"], int: ["int2", "int4", "int8"]}
+    columns = """SELECT attname, format_type(atttypid, atttypmod), typcategory::text,
+    atthasdef OR attidentity <> '' FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
+    categories: Mapping[type, str] = {bool: "B", int: "N", str: "S"}  # of pg_type
 
     def __init__(self, url: str) -> None:
         normal = TypeAdapter[MultiHostUrl](PostgresURL).validate_python(url)
@@ -615,11 +617,15 @@ class Postgres:
 
     async def read_columns(self, raw: Any, table: sa.Table) -> dict[str, str]:
         """Return a stored table's columns and their types; none where it is missing."""
-        try:
-            query = await raw.prepare(str(sa.select(table)), name="")
-        except asyncpg.UndefinedTableError:
-            return {}
-        return {column.name: column.type.name for column in query.get_attributes()}
+        rows = await raw.fetch(self.columns, table.name)
+        for name, kind, category, numbered in rows:
+            column = table.columns.get(name)
+            if column is None:
+                continue
+            expected = self.categories.get(column.type.python_type, category)
+            if category != expected or (column.primary_key and not numbered):
+                raise UnusableError(misfit(column, kind))
+        return {name: kind for name, kind, *_ in rows}
 
     async def make_tables(self, raw: Any) -> None:
         """Make the missing tables, and, if the user may, the index for searches."""
@@ -630,10 +636,6 @@ class Postgres:
             log.warning(
                 "A search scans all notes, as there is no index for it: %s", error
             )
-
-    def check_type(self, column: sa.Column[Any], kind: str) -> bool:
-        """Tell whether a stored column's type holds the same values as a declared one."""
-        return kind in self.types.get(column.type.python_type, [kind])
 
     async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
         """Return a statement's rows; cancel one that takes longer than DB_TIMEOUT."""
@@ -680,16 +682,25 @@ def definitions() -> list[str]:
     return [str(each.compile(dialect=database.dialect)) for each in make]
 
 
+def declare(column: sa.Column[Any]) -> str:
+    """Return a column as SQL declares it."""
+    return str(sa.schema.CreateColumn(column).compile(dialect=database.dialect))
+
+
+def misfit(column: sa.Column[Any], kind: str) -> str:
+    """Return the sentence that a stored column has a type that does not fit."""
+    place = f"the column {column.name} of the table {column.table.name}"
+    return f"{place} is {kind}, and must be as in: {declare(column)}"
+
+
 def check_columns(table: sa.Table, stored: Mapping[str, str]) -> None:
-    """Raise UnusableError where a stored table lacks a column or has another type."""
+    """Raise UnusableError, with the statement that mends it, if a table lacks a column."""
     for column in table.columns:
-        name, kind = column.name, column.type.compile(dialect=database.dialect)
-        if name not in stored:
-            mend = f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"
+        if column.name not in stored:
+            # Without NOT NULL, which the rows that are there could not satisfy.
+            added = declare(column).removesuffix(" NOT NULL")
+            mend = f"ALTER TABLE {table.name} ADD COLUMN {added}"
             raise UnusableError(f"the table {table.name} lacks a column: {mend}")
-        if not database.check_type(column, stored[name]):
-            place = f"the column {name} of the table {table.name}"
-            raise UnusableError(f"{place} is {stored[name]}, and must be {kind}")
 
 
 def open_database(url: str) -> SQLite | Postgres:
@@ -715,6 +726,7 @@ class Failure(NamedTuple):
     status: int
     codes: tuple[str, ...]  # SQLSTATEs or their first digits, and names of SQLite's
     again: bool = False
+    advice: str = ""
 
 
 FAILURES = (
@@ -731,11 +743,15 @@ BROKEN = Failure(
 # The first row that fits holds.
 LADDER = [
     # There is such a row, or after a restore the sequence of ids lags behind them.
-    Failure(409, ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")),
+    Failure(
+        409,
+        ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"),
+        advice="; if it is the id: setval() its sequence to the largest id",
+    ),
     # The sequence of ids is at its end; a stored text is not in the database's encoding.
     Failure(503, ("2200H", "22021")),
-    # A type, a length, a check or NOT NULL of the table refuses a value.
-    Failure(422, ("22", "23", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")),
+    # A type, a length, a check, NOT NULL or a trigger of the table refuses a value.
+    Failure(422, ("22", "23", "P0001", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")),
     # Nobody knows whether it was done.
     Failure(504, ("40003",)),
     # Busy: a transaction was rolled back or is read-only, no room, a lock, a server that
@@ -804,7 +820,8 @@ async def run(statement: Statement, given: Mapping[str, Any], scans: bool = Fals
         waited = clock() - started
         # A try in the last moment would be cut off.
         if not failure.again or waited + 2 * database.pause > database.patience:
-            log.warning("%s after %.2f s: %s", failure.status, waited, reason)
+            line = "%s after %.2f s: %s%s"
+            log.warning(line, failure.status, waited, reason, failure.advice)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
 
@@ -813,16 +830,16 @@ async def run(statement: Statement, given: Mapping[str, Any], scans: bool = Fals
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Open the database; start without it while Postgres is away."""
     log.info("The database: %s", database.title)
-    if not settings.API_KEYS:
-        log.warning(
-            "API_KEYS is unset: whoever reaches this service can change every note"
-        )
     async with database.open():
         try:
             await run(note_store.selection(), {"id": 0})
         except HTTPException:  # run() has logged it
             if database.required:
                 raise SystemExit(4) from None
+        if not settings.API_KEYS:
+            log.warning(
+                "API_KEYS is unset: who reaches this service can change every note"
+            )
         yield
 
 

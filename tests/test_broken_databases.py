@@ -69,7 +69,9 @@ WRITES = [CREATE, REPLACE, PATCH, DELETE]
 
 def read_complaints(log: Log) -> list[str]:
     """Return the warnings and errors since the last call; fail if one is more than a line."""
-    records = [record for record in log.records if record.levelname not in ("DEBUG", "INFO")]
+    records = [
+        record for record in log.records if record.levelname not in ("DEBUG", "INFO")
+    ]
     log.clear()
     for record in records:
         assert not record.exc_info, record.exc_info
@@ -88,7 +90,10 @@ def check_unavailable(response: Any, log: Log) -> str:
 
 # Tables
 
-KEYS = {"sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
+KEYS = {
+    "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "postgresql": "BIGSERIAL PRIMARY KEY",
+}
 TWO_NOTES = "INSERT INTO notes (text, completed) VALUES ('one', true), ('two', false)"
 
 
@@ -143,7 +148,9 @@ def count_waiting(sql: Callable[[str], Any]) -> int:
 
 
 @pytest.mark.parametrize("request_", [REPLACE, COUNT], ids=str)
-def test_locks_that_come_and_go_do_not_add_up(postgres: Postgres, request_: Request) -> None:
+def test_locks_that_come_and_go_do_not_add_up(
+    postgres: Postgres, request_: Request
+) -> None:
     """A request waits for POOL_TIMEOUT, DB_TIMEOUT and a second at most, however many locks."""
     url = postgres.create_database("broken")
     lock = "LOCK TABLE notes IN ACCESS EXCLUSIVE MODE"
@@ -161,7 +168,9 @@ def test_locks_that_come_and_go_do_not_add_up(postgres: Postgres, request_: Requ
         started = time.monotonic()
         sent = threads.submit(request_.send, client, note["id"], **headers)
         until(lambda: count_waiting(sql) == 1)
-        threads.submit(second.execute, lock)  # it queues behind the request's first statement
+        threads.submit(
+            second.execute, lock
+        )  # it queues behind the request's first statement
         until(lambda: count_waiting(sql) == 2)
         first.execute("SELECT pg_sleep(1.7)")  # most of DB_TIMEOUT
         first.commit()
@@ -172,13 +181,17 @@ def test_locks_that_come_and_go_do_not_add_up(postgres: Postgres, request_: Requ
 # Tables that go and come back
 
 
-def run_postgres_program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_postgres_program(
+    name: str, *arguments: str | Path
+) -> subprocess.CompletedProcess[str]:
     """Run one of Postgres' client programs, and return how it ended."""
     command = [postgres_binaries() / name, *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_a_restore_beside_clients_succeeds(postgres: Postgres, tmp_path: Path, caplog: Log) -> None:
+def test_a_restore_beside_clients_succeeds(
+    postgres: Postgres, tmp_path: Path, caplog: Log
+) -> None:
     """While clients read, `pg_restore --clean` succeeds each time; what it hides is 503."""
     url, dump = postgres.create_database("broken"), tmp_path / "dump"
     with deployment_on(url) as deployment, ThreadPoolExecutor(8) as threads:
@@ -195,7 +208,9 @@ def test_a_restore_beside_clients_succeeds(postgres: Postgres, tmp_path: Path, c
         def read() -> list[int]:
             statuses = []
             while not stopping.is_set():
-                statuses += [request.send(client).status_code for request in (*READS, SEARCH)]
+                statuses += [
+                    request.send(client).status_code for request in (*READS, SEARCH)
+                ]
             return statuses
 
         readers = [threads.submit(read) for _ in range(8)]
@@ -207,7 +222,11 @@ def test_a_restore_beside_clients_succeeds(postgres: Postgres, tmp_path: Path, c
         (stored,) = deployment.sql("SELECT count(*) FROM notes").fetchone()
         assert stored == 3000
         assert len(everything(client)) == 100
-        assert set(statuses) <= {200, 404, 503}  # 404 is an empty table, before its rows are back
+        assert set(statuses) <= {
+            200,
+            404,
+            503,
+        }  # 404 is an empty table, before its rows are back
         assert len(read_complaints(caplog)) == statuses.count(503)
 
 
@@ -238,12 +257,16 @@ DAMAGE_OF_ANY = {
 }
 DAMAGE_OF_SQLITE = {
     "ids at their end": Damage(
-        f"UPDATE sqlite_sequence SET seq = {LAST}", "UPDATE sqlite_sequence SET seq = 2", [CREATE]
+        f"UPDATE sqlite_sequence SET seq = {LAST}",
+        "UPDATE sqlite_sequence SET seq = 2",
+        [CREATE],
     ),
 }
 DAMAGE_OF_POSTGRES = {
     "ids at their end (2200H)": Damage(
-        f"SELECT setval('notes_id_seq', {LAST})", "SELECT setval('notes_id_seq', 2)", [CREATE]
+        f"SELECT setval('notes_id_seq', {LAST})",
+        "SELECT setval('notes_id_seq', 2)",
+        [CREATE],
     ),
     "schema renamed (3F000)": Damage(
         "ALTER SCHEMA public RENAME TO old",
@@ -313,7 +336,9 @@ def test_data_that_postgres_finds_corrupt_is_503(
     assert len(everything(own_postgres_database.client)) == 2
 
 
-def test_a_collation_that_cannot_search_is_no_bug(postgres: Postgres, caplog: Log) -> None:
+def test_a_collation_that_cannot_search_is_no_bug(
+    postgres: Postgres, caplog: Log
+) -> None:
     """A search on a nondeterministic collation finds the note, or is 503 with one line."""
     url = postgres.create_database("broken")
     with deployment_on(url) as deployment:
@@ -323,7 +348,9 @@ def test_a_collation_that_cannot_search_is_no_bug(postgres: Postgres, caplog: Lo
             deployment.sql(f"CREATE COLLATION loose ({kind})")
         except psycopg.errors.FeatureNotSupported as error:  # built without ICU
             skip(str(error))
-        deployment.sql("DROP INDEX IF EXISTS notes_text_trgm")  # which knows no such collation
+        deployment.sql(
+            "DROP INDEX IF EXISTS notes_text_trgm"
+        )  # which knows no such collation
         deployment.sql("ALTER TABLE notes ALTER text TYPE TEXT COLLATE loose")
         caplog.clear()
         answer = deployment.client.get("/notes/?q=TW")
@@ -369,12 +396,16 @@ def test_what_a_constraint_refuses_is_the_clients_error(
         before = everything(client)
         for request in CREATE, REPLACE, PATCH:
             refused = request._replace(body=GROCERIES | {"text": text})
-            assert problem(refused.send(client, note_id=before[1]["id"])) == status, request.method
+            assert problem(refused.send(client, note_id=before[1]["id"])) == status, (
+                request.method
+            )
         assert everything(client) == before
         read_complaints(caplog)
 
 
-def test_a_column_of_ones_own_that_needs_a_value_is_422(empty_database: str, caplog: Log) -> None:
+def test_a_column_of_ones_own_that_needs_a_value_is_422(
+    empty_database: str, caplog: Log
+) -> None:
     """POST on a table with one more NOT NULL column is 422; what is there can be changed."""
     rows = "INSERT INTO notes (text, completed, owner) VALUES ('one', false, 'me')"
     columns = "text TEXT NOT NULL, completed BOOLEAN NOT NULL, owner TEXT NOT NULL"
@@ -382,7 +413,10 @@ def test_a_column_of_ones_own_that_needs_a_value_is_422(empty_database: str, cap
     with deployed(DATABASE_URL=empty_database) as client:
         assert problem(CREATE.send(client)) == 422
         assert [note["text"] for note in everything(client)] == ["one"]
-        assert [REPLACE.send(client).status_code, PATCH.send(client).status_code] == [200, 200]
+        assert [REPLACE.send(client).status_code, PATCH.send(client).status_code] == [
+            200,
+            200,
+        ]
         read_complaints(caplog)
 
 
@@ -399,7 +433,9 @@ def test_a_trigger_of_ones_own_refuses(empty_database: str, caplog: Log) -> None
         read_complaints(caplog)
 
 
-def test_a_sequence_behind_the_ids_is_409(own_postgres_database: Deployment, caplog: Log) -> None:
+def test_a_sequence_behind_the_ids_is_409(
+    own_postgres_database: Deployment, caplog: Log
+) -> None:
     """POST after a restore of the data alone is 409, and the log names what mends it: setval."""
     own_postgres_database.sql("SELECT setval('notes_id_seq', 1, false)")
     caplog.clear()
@@ -438,12 +474,16 @@ def test_a_character_that_the_database_lacks_is_422(
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def with_invalid_text(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployment]:
+def with_invalid_text(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Deployment]:
     """The service, with a note between two others whose text is no UTF-8, on each of the two."""
     url, invalid = f"sqlite:///{tmp_path}/notes.db", "CAST(x'ff6f' AS TEXT)"
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        url = server.create_database("ascii", "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        url = server.create_database(
+            "ascii", "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+        )
         invalid = r"E'\xff' || 'o'"
     with deployment_on(url) as deployment:
         added(deployment.client, text="one 😀")
@@ -454,7 +494,13 @@ def with_invalid_text(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 @pytest.mark.parametrize(
     "request_",
-    [READ, LIST, SEARCH, Request("GET", "/notes/?sort=-text"), Request("GET", "/notes/?id=2")],
+    [
+        READ,
+        LIST,
+        SEARCH,
+        Request("GET", "/notes/?sort=-text"),
+        Request("GET", "/notes/?id=2"),
+    ],
     ids=str,
 )
 def test_text_that_is_no_utf_8_is_503_at_once(
@@ -557,7 +603,9 @@ def test_a_lacking_column_on_postgres_is_named_with_its_cure(
         caplog.clear()
         for request in *READS, *WRITES:
             line = check_unavailable(request.send(client), caplog)
-            assert find_statement(line).startswith(f"ALTER TABLE notes ADD COLUMN {column} ")
+            assert find_statement(line).startswith(
+                f"ALTER TABLE notes ADD COLUMN {column} "
+            )
         sql(find_statement(line))
         assert len(everything(client)) == 1
         assert added(client) in everything(client)
@@ -578,7 +626,9 @@ def read_refusal(folder: Path, file: Path) -> str:
 
 
 @pytest.mark.parametrize("column", LACKING)
-def test_a_lacking_column_on_sqlite_is_named_with_its_cure(tmp_path: Path, column: str) -> None:
+def test_a_lacking_column_on_sqlite_is_named_with_its_cure(
+    tmp_path: Path, column: str
+) -> None:
     """Without a column the service does not start; after the ALTER TABLE of its line it does."""
     url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
     make_table(url, LACKING[column], LACKING_ROWS[column])
@@ -591,7 +641,9 @@ def test_a_lacking_column_on_sqlite_is_named_with_its_cure(tmp_path: Path, colum
         assert added(client) in everything(client)
 
 
-def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(
+    tmp_path: Path,
+) -> None:
     """A key that is INT and not INTEGER gets no ids from SQLite: the start is refused with it."""
     file = tmp_path / "notes.db"
     with reached(f"sqlite:///{file}") as sql:
@@ -611,7 +663,9 @@ def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> N
     assert "not a database" in read_refusal(tmp_path, file)
 
 
-def test_a_file_that_another_process_holds_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_a_file_that_another_process_holds_is_refused_at_the_start(
+    tmp_path: Path,
+) -> None:
     """A first start while somebody else holds the file ends with a line after DB_TIMEOUT."""
     file = tmp_path / "notes.db"
     with reached(f"sqlite:///{file}") as sql:
@@ -627,7 +681,9 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with deployment_on(f"sqlite:///{file}") as deployment:
         numbers = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)"
         row = f"'{'o' * 60_000}', false"
-        deployment.sql(f"INSERT INTO notes (text, completed) {numbers} SELECT {row} FROM n")
+        deployment.sql(
+            f"INSERT INTO notes (text, completed) {numbers} SELECT {row} FROM n"
+        )
     return file
 
 
@@ -688,7 +744,11 @@ def test_writes_into_a_file_that_is_gone_are_503(
         for request in *WRITES, READY:
             check_unavailable(request.send(deployment.client), caplog)
         rows = deployment.sql("SELECT id, text FROM notes").fetchall()
-        assert rows == [(1, "one"), (2, "two"), (3, GROCERIES["text"])]  # past the service
+        assert rows == [
+            (1, "one"),
+            (2, "two"),
+            (3, GROCERIES["text"]),
+        ]  # past the service
     with deployed(DATABASE_URL=url) as client, reached(url) as sql:
         note = added(client)
         assert (note["id"],) in sql("SELECT id FROM notes").fetchall()
@@ -764,7 +824,9 @@ def stranger() -> Iterator[Stranger]:
 
 
 @pytest.fixture(scope="module")
-def estranged(stranger: Stranger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def estranged(
+    stranger: Stranger, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """The service, whose DATABASE_URL leads to a peer that is no Postgres."""
     folder = tmp_path_factory.mktemp("stranger")
     with Service.python(folder, DATABASE_URL=stranger.url, **HASTY) as service:
