@@ -1,0 +1,285 @@
+"""Rude clients on small tables: beside them everybody else is served, and they end in time."""
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import pytest
+
+from tests.fixtures import deployed, reached
+from tests.servers import Postgres, Service, until
+
+NOTES = 200_000
+TIMEOUTS = {"POOL_TIMEOUT": "1", "DB_TIMEOUT": "2"}
+IN_TIME = 5  # seconds: both timeouts, the second that a request may take besides, and room
+SOON = 2  # seconds: room for a busy machine; an idle one needs some milliseconds
+CALLS = 20  # of each kind that the normal client makes beside the rude ones
+
+SEARCH = "/notes/?q=zq"  # hits nothing, and is too short for the trigram index
+SORT = f"/notes/?sort=-text&skip={NOTES - 1_000}"
+COUNT = "/notes/?count=true"
+
+# Texts and searches for which LIKE compares each letter of one with many of the other. The second
+# kind holds what the trigram index looks for.
+EQUAL_LETTERS, EQUAL_SEARCH = "a" * 65_536, "a" * 999 + "b"
+LONG_RUNS, RUN_SEARCH = ("a" * 500 + "b") * 130, "a" * 600 + "b"
+HIGH_BYTES = bytes(0x4E + byte % 0x51 for byte in range(256))  # of U+4E00 to U+9EFF
+
+
+def large_text() -> str:
+    """Return as many random Chinese characters as a note holds: as many trigrams, all new."""
+    text = bytearray(2 * 65_536)
+    text[0::2] = random.randbytes(65_536).translate(HIGH_BYTES)
+    text[1::2] = random.randbytes(65_536)
+    return text.decode("utf-16-be")
+
+
+def small_text() -> str:
+    """Return what a person would write."""
+    return f"fetch parcel no. {random.randrange(10**6)} in the hall"
+
+
+class Outcome(NamedTuple):
+    """What came of a call: the status, 0 if it was cut off, and the seconds since it was due."""
+
+    status: int
+    seconds: float
+
+
+class Clients:
+    """Clients that make a call over and over, each on its own connection, one at a time.
+
+    With a pause, a call is due so many seconds after the one before it was, answered or not: the
+    time that a call waits for a late answer counts. A client that leaves waits for no answer.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        path: str,
+        text: Callable[[], str] | None = None,
+        *,
+        number: int = 1,
+        pause: float = 0,
+        leave: bool = False,
+    ) -> None:
+        """Name the call: a GET, or with a text a POST of a note."""
+        self.port, self.path, self.text = service.port, path, text
+        self.pause, self.leave = pause, leave
+        self.outcomes: list[Outcome] = []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self._call) for _ in range(number)]
+
+    def __enter__(self) -> Self:
+        """Start the clients."""
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let each client wait for its answer, and end."""
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    @property
+    def statuses(self) -> dict[int, int]:
+        """How often each status was the answer."""
+        return dict(Counter(outcome.status for outcome in self.outcomes))
+
+    @property
+    def seconds(self) -> list[float]:
+        """The seconds that each call took, in order."""
+        return sorted(outcome.seconds for outcome in self.outcomes)
+
+    def _call(self) -> None:
+        client = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        due = time.monotonic()
+        while not self.stopping.wait(max(0, due - time.monotonic())):
+            try:
+                send(client, self.path, self.text)
+                if self.leave:
+                    client.close()
+                else:
+                    self.outcomes.append(Outcome(receive(client), time.monotonic() - due))
+            except (OSError, HTTPException):
+                client.close()
+                self.outcomes.append(Outcome(0, time.monotonic() - due))
+            if self.pause:
+                due += self.pause
+            else:
+                due = time.monotonic()
+        client.close()
+
+
+class NormalClient:
+    """A client that makes each plain call a few times a second, each on its own connection."""
+
+    def __init__(self, service: Service, note_id: int) -> None:
+        self.calls = {
+            "one note": Clients(service, f"/notes/{note_id}/", pause=0.05),
+            "page": Clients(service, "/notes/", pause=0.05),
+            "small POST": Clients(service, "/notes/", small_text, pause=0.05),
+            "/readyz": Clients(service, "/readyz", pause=0.05),
+        }
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start the calls."""
+        for clients in self.calls.values():
+            self.stack.enter_context(clients)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for the last answers."""
+        for clients in self.calls.values():
+            clients.stopping.set()
+        self.stack.close()
+
+
+def send(client: HTTPConnection, path: str, text: Callable[[], str] | None) -> None:
+    """Send a GET, or with a text a POST of a note, and do not wait for the answer."""
+    if text:
+        body = json.dumps({"text": text()}, ensure_ascii=False).encode()
+        client.request("POST", path, body, {"Content-Type": "application/json"})
+    else:
+        client.request("GET", path)
+
+
+def receive(client: HTTPConnection) -> int:
+    """Return the status of the answer to what was sent."""
+    response = client.getresponse()
+    response.read()
+    return response.status
+
+
+def insert(url: str, text: str, number: int) -> None:
+    """Store notes past the service; `text` is SQL, in which i is the number of the note."""
+    numbers = f"n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})"
+    values = f"SELECT {text}, false FROM n"
+    with reached(url) as sql:
+        sql(f"WITH RECURSIVE {numbers} INSERT INTO notes (text, completed) {values}")
+
+
+@contextmanager
+def without_index(url: str) -> Iterator[None]:
+    """Take Postgres' trigram index away, which makes storing many notes slow, and make it anew."""
+    if url.startswith("sqlite"):
+        yield
+        return
+    with reached(url) as sql:
+        indexes = sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'notes_text_trgm'")
+        sql("DROP INDEX IF EXISTS notes_text_trgm")
+        yield
+        for (definition,) in indexes:
+            sql(definition)
+
+
+class Loaded(NamedTuple):
+    """A service with one worker and many notes, and the URL of its database."""
+
+    service: Service
+    url: str
+
+
+def serve(folder: Path, url: str) -> Service:
+    """Return the service, just started, with one worker and short timeouts."""
+    return Service.gunicorn(folder, DATABASE_URL=url, WEB_CONCURRENCY="1", **TIMEOUTS)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def loaded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Loaded]:
+    """The service with many notes, on each of the two."""
+    folder = tmp_path_factory.mktemp("starvation")
+    if request.param == "sqlite":
+        url = f"sqlite:///{folder}/notes.db"
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.create_database("starvation")
+    with serve(folder, url) as service:
+        with without_index(url):
+            insert(url, "'note ' || i", NOTES)
+            insert(url, f"'{LONG_RUNS}'", 40)
+        yield Loaded(service, url)
+
+
+def check_normal_client(service: Service, *rude: Clients) -> None:
+    """Fail unless a normal client is served beside rude ones, and they are answered in time."""
+    with ExitStack() as stack:
+        for clients in rude:
+            stack.enter_context(clients)
+        with NormalClient(service, NOTES // 2) as normal:
+            calls = normal.calls.values()
+            what = f"{CALLS} answers to each call of the normal client"
+            until(lambda: all(len(each.outcomes) >= CALLS for each in calls), 10, what)
+        for clients in rude:
+            clients.stopping.set()
+    for name, clients in normal.calls.items():
+        expected = 201 if name == "small POST" else 200
+        assert clients.statuses == {expected: len(clients.outcomes)}, name
+        assert clients.seconds[-1] < SOON, name
+    for clients in rude:
+        assert clients.statuses.keys() <= {200, 201, 503, 504}
+        assert max(clients.seconds, default=0) < IN_TIME
+
+
+def test_scans_starve_nobody(loaded: Loaded) -> None:
+    """Beside twenty clients that search, sort and count all notes others are served."""
+    service = loaded.service
+    check_normal_client(
+        service,
+        Clients(service, SEARCH, number=5),
+        Clients(service, SORT, number=5),
+        Clients(service, COUNT, number=5),
+        Clients(service, SEARCH, number=5, pause=1, leave=True),
+    )
+
+
+def test_searches_for_what_almost_matches_starve_nobody(loaded: Loaded) -> None:
+    """Beside ten clients with searches that LIKE compares letter by letter others are served."""
+    service = loaded.service
+    check_normal_client(service, Clients(service, f"/notes/?q={RUN_SEARCH}", number=10))
+
+
+@pytest.mark.parametrize("loaded", ["postgres"], indirect=True)  # which keeps a trigram index
+def test_large_notes_starve_nobody(loaded: Loaded) -> None:
+    """Beside ten clients that store notes with 65,536 new trigrams small notes are stored."""
+    service = loaded.service
+    check_normal_client(service, Clients(service, "/notes/", large_text, number=10))
+
+
+def test_search_takes_time_in_proportion_to_the_text(tmp_path: Path) -> None:
+    """On SQLite a long search through long texts of equal letters is answered soon."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with deployed(DATABASE_URL=url) as client:
+        insert(url, f"'{EQUAL_LETTERS}'", 60)
+        response = client.get("/notes/", params={"q": EQUAL_SEARCH})
+    assert (response.status_code, response.json()) == (200, [])
+    assert response.elapsed.total_seconds() < SOON
+
+
+def test_sigterm_beside_scans_cuts_off_nothing(loaded: Loaded, tmp_path: Path) -> None:
+    """All that was sent before SIGTERM is answered, though twenty clients wait for scans."""
+    with serve(tmp_path, loaded.url) as service, ExitStack() as stack:
+
+        def sent(path: str, text: Callable[[], str] | None = None) -> HTTPConnection:
+            client = HTTPConnection("127.0.0.1", service.port, timeout=60)
+            send(client, path, text)
+            return stack.enter_context(closing(client))
+
+        rude = [sent(path) for path in [SORT, f"/notes/?q={RUN_SEARCH}"] * 10]
+        posts = [sent("/notes/", small_text) for _ in range(4)]
+        assert receive(sent("/livez")) == 200  # so the worker has read what was sent before
+        service.process.terminate()
+        assert [receive(client) for client in posts] == [201] * 4
+        assert {receive(client) for client in rude} <= {200, 503, 504}
+        assert service.process.wait(IN_TIME) == 0
