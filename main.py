@@ -269,9 +269,7 @@ class NoteIn(BaseModel):
     """A note to be stored."""
 
     text: Text
-    completed: Boolean = Field(
-        default_factory=bool, description="false unless it is given"
-    )
+    completed: Boolean = Field(default_factory=bool, description="false unless given")
 
 
 class NotePatch(TypedDict, total=False):

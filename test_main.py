@@ -29,6 +29,7 @@ from tests.fixtures import (
     added,
     deployed,
     everything,
+    insert,
     loaded,
     missing_id,
     problem,
@@ -57,7 +58,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
 def test_post_makes_a_note(client: TestClient, completed: dict[str, bool]) -> None:
     """POST answers 201 with the note, which is not completed unless it says so."""
     response = client.post("/notes/", json={"text": "Plan a lavish dinner", **completed})
-    note = {"text": "Plan a lavish dinner", "completed": False, **completed}
+    note = {**GROCERIES, "text": "Plan a lavish dinner", **completed}
     assert response.status_code == 201
     assert everything(client) == [response.json()]
     assert response.json() == {"id": response.json()["id"], **note}
@@ -88,7 +89,7 @@ def test_get_answers_one_note(client: TestClient) -> None:
 def test_put_replaces_the_note(client: TestClient) -> None:
     """PUT answers 200 with the new note, ignores an id in the body and changes no other note."""
     note, other = added(client), added(client, text="another")
-    new = {"text": "Finish Physics Assignment", "completed": True}
+    new = {**GROCERIES, "text": "Finish Physics Assignment", "completed": True}
     response = client.put(f"/notes/{note['id']}/", json={"id": other["id"], **new})
     assert response.status_code == 200
     assert response.json() == {"id": note["id"], **new}
@@ -99,7 +100,7 @@ def test_put_takes_what_post_takes(client: TestClient) -> None:
     """PUT without completed makes a note that is not completed, as POST does."""
     note = added(client, completed=True)
     response = client.put(f"/notes/{note['id']}/", json={"text": "b"})
-    assert response.json() == {"id": note["id"], "text": "b", "completed": False}
+    assert response.json() == {"id": note["id"], **GROCERIES, "text": "b"}
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,7 @@ def test_an_id_never_comes_back(client: TestClient) -> None:
 
 def test_an_id_may_be_past_2_to_the_31(on_postgres: Deployment) -> None:
     """Ids have 64 bits on Postgres, too, where an INTEGER has 32."""
-    on_postgres.sql(
-        f"INSERT INTO notes (id, text, completed) VALUES ({2**40}, 'far', false)"
-    )
+    insert(on_postgres.sql, {"id": 2**40, "text": "far"})
     assert on_postgres.client.get(f"/notes/{2**40}/").json()["text"] == "far"
     assert on_postgres.client.delete(f"/notes/{2**40}/").status_code == 200
 
@@ -368,9 +367,7 @@ def test_the_etag_is_the_same_on_both_databases(
     )
     note_id = created.json()["id"]
     on_postgres.sql("DELETE FROM notes")
-    on_postgres.sql(
-        f"INSERT INTO notes (id, text, completed) VALUES ({note_id}, 'büro', true)"
-    )
+    insert(on_postgres.sql, {"id": note_id, "text": "büro", "completed": True})
     stored = on_postgres.client.get(f"/notes/{note_id}/")
     assert stored.json() == created.json()
     assert stored.headers["ETag"] == created.headers["ETag"]
@@ -546,7 +543,8 @@ class Notes(RuleBasedStateMachine):
         """POST makes a note with a new id."""
         note = added(self.client, text=text, completed=completed)
         assert note["id"] not in self.notes
-        self.notes[note["id"]] = {"id": note["id"], "text": text, "completed": completed}
+        members = {**GROCERIES, "text": text, "completed": completed}
+        self.notes[note["id"]] = {"id": note["id"], **members}
         return int(note["id"])
 
     @rule(

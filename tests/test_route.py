@@ -1,4 +1,4 @@
-"""The route class: what it reads by itself, what it leaves to FastAPI, and that both are the same."""
+"""The route class: what it reads itself, what it leaves to FastAPI, and that both are the same."""
 
 import asyncio
 from collections.abc import Iterator

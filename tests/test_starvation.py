@@ -18,7 +18,9 @@ from tests.servers import Postgres, Service, until
 
 NOTES = 200_000
 TIMEOUTS = {"POOL_TIMEOUT": "1", "DB_TIMEOUT": "2"}
-IN_TIME = 5  # seconds: both timeouts, the second that a request may take besides, and room
+IN_TIME = (
+    5  # seconds: both timeouts, the second that a request may take besides, and room
+)
 SOON = 2  # seconds: room for a busy machine; an idle one needs some milliseconds
 CALLS = 20  # of each kind that the normal client makes beside the rude ones
 
@@ -175,7 +177,9 @@ def without_index(url: str) -> Iterator[None]:
         yield
         return
     with reached(url) as sql:
-        indexes = sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'notes_text_trgm'")
+        indexes = sql(
+            "SELECT indexdef FROM pg_indexes WHERE indexname = 'notes_text_trgm'"
+        )
         sql("DROP INDEX IF EXISTS notes_text_trgm")
         yield
         for (definition,) in indexes:
@@ -250,7 +254,9 @@ def test_searches_for_what_almost_matches_starve_nobody(loaded: Loaded) -> None:
     check_normal_client(service, Clients(service, f"/notes/?q={RUN_SEARCH}", number=10))
 
 
-@pytest.mark.parametrize("loaded", ["postgres"], indirect=True)  # which keeps a trigram index
+@pytest.mark.parametrize(
+    "loaded", ["postgres"], indirect=True
+)  # which keeps a trigram index
 def test_large_notes_starve_nobody(loaded: Loaded) -> None:
     """Beside ten clients that store notes with 65,536 new trigrams small notes are stored."""
     service = loaded.service
@@ -278,7 +284,9 @@ def test_sigterm_beside_scans_cuts_off_nothing(loaded: Loaded, tmp_path: Path) -
 
         rude = [sent(path) for path in [SORT, f"/notes/?q={RUN_SEARCH}"] * 10]
         posts = [sent("/notes/", small_text) for _ in range(4)]
-        assert receive(sent("/livez")) == 200  # so the worker has read what was sent before
+        assert (
+            receive(sent("/livez")) == 200
+        )  # so the worker has read what was sent before
         service.process.terminate()
         assert [receive(client) for client in posts] == [201] * 4
         assert {receive(client) for client in rude} <= {200, 503, 504}
