@@ -1086,14 +1086,12 @@ async def refuse_input(request: Request, error: Any) -> Response:
     errors: dict[str, str] = {}
     for each in error.errors():
         kind = each["type"]
-        place = [
-            part
-            for part in each["loc"]
-            if part not in ("path", "query", "header", "body")
-        ]
+        where, *place = each["loc"]
         if kind == "json_invalid" or (kind == "missing" and not place):
             return problem(400, DETAILS[400])
-        name = str([*place, "body"][0])
+        if where != "body":
+            place = place[:1]  # a list of parameters has one name
+        name = ".".join(map(str, place)) or where
         reason = REASONS.get(kind, each["msg"].removeprefix("Value error, "))
         if kind == "extra_forbidden":
             reason = (
