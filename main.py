@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
+from enum import Enum
 from functools import cache
 from http import HTTPStatus
 from operator import attrgetter
@@ -306,6 +307,14 @@ class Problem(BaseModel):
     )
 
 
+class Lane(Enum):
+    """What a statement may cost; only QUICK ones never wait for others of their kind."""
+
+    QUICK = "served by the primary key"
+    SCAN = "reads more than it returns"
+    LARGE = "writes a large text"
+
+
 class Page(BaseModel, extra="forbid"):
     """Which part of a list is asked for, and in what order."""
 
@@ -349,17 +358,12 @@ class Page(BaseModel, extra="forbid"):
         return self.sort in ("id", "-id")
 
     @property
-    def scans(self) -> bool:
-        """Whether it takes more than a look into the index of ids."""
-        filtered = self.model_fields_set - {
-            "skip",
-            "take",
-            "sort",
-            "after",
-            "count",
-            "id",
-        }
-        return self.skip > 1_000 or self.count or not self.by_id or bool(filtered)
+    def lane(self) -> Lane:
+        """The lane of its statement: quick only with a look into the index of ids."""
+        others = self.model_fields_set - {"skip", "take", "sort", "after", "count", "id"}
+        if others or self.count or self.skip > 1_000 or not self.by_id:
+            return Lane.SCAN
+        return Lane.QUICK
 
 
 # A column in ascending or, with a minus sign, in descending order.
@@ -372,7 +376,7 @@ class NotePage(Page):
     sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # two for each column
         "id", description="A column, with a minus sign in descending order; ties by id."
     )
-    text: Text = omitted(description="The whole text.")
+    text: Search = omitted(description="The whole text.")
     completed: Flag = omitted(description="Whether they are completed.")
     q: Search = omitted(description="A part of the text, in upper or lower case.")
 
@@ -415,7 +419,7 @@ class SQLite:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the file open."""
-        self.scans, self.ready = asyncio.Semaphore(1), False
+        self.lanes, self.ready = {Lane.SCAN: asyncio.Semaphore(1)}, False
         async with (
             self.quick,
             self.slow,
@@ -432,9 +436,9 @@ class SQLite:
                 return
         raise UnusableError(f"{self.file} was replaced: start the service again")
 
-    def connection(self, scans: bool) -> Any:
+    def connection(self, lane: Lane) -> Any:
         """Return a connection, to be entered and left by each who uses it."""
-        if scans:
+        if lane is Lane.SCAN:
             return self.slow_connection
         return self.quick_connection
 
@@ -563,13 +567,15 @@ class Postgres:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the pool open, whether Postgres is there or not."""
-        self.scans, self.ready = asyncio.Semaphore(max(1, self.size // 2)), False
+        half = max(1, self.size // 2)
+        self.lanes = {lane: asyncio.Semaphore(half) for lane in (Lane.SCAN, Lane.LARGE)}
+        self.ready = False
         await self.database.connect()
         yield
         with suppress(*FAILURES):  # a stalled network is no reason for a traceback
             await self.database.disconnect()
 
-    def connection(self, scans: bool) -> Any:
+    def connection(self, _: Lane) -> Any:
         """Return a connection of the pool, which is taken when it is entered."""
         return self.database.connection()
 
@@ -761,6 +767,7 @@ LADDER = [
     # SQL that makes no sense: a bug.
     Failure(500, ("42",)),
 ]
+LARGE = 8_192  # characters of a text; its index takes long for more of them
 LOST = ("08", "57P")  # the connection is gone, or the server is going
 
 
@@ -777,13 +784,12 @@ def judge(error: Any, sent: bool, writes: bool) -> Failure:
 
 
 @asynccontextmanager
-async def lend(scans: bool) -> AsyncIterator[Any]:
+async def lend(lane: Lane) -> AsyncIterator[Any]:
     """Lend a driver's connection, with the tables made, within POOL_TIMEOUT."""
-    lane = database.scans if scans else nullcontext()
     async with (
         asyncio.timeout(settings.POOL_TIMEOUT) as limit,
-        lane,
-        database.connection(scans) as connection,
+        database.lanes.get(lane, nullcontext()),
+        database.connection(lane) as connection,
     ):
         if not database.ready:
             await database.prepare(connection.raw_connection)
@@ -791,20 +797,26 @@ async def lend(scans: bool) -> AsyncIterator[Any]:
         yield connection.raw_connection
 
 
-async def run(statement: Statement, given: Mapping[str, Any], scans: bool = False) -> Any:
+async def run(
+    statement: Statement, given: Mapping[str, Any], lane: Lane = Lane.QUICK
+) -> Any:
     """Return a statement's rows, for values by the names of its parameters.
 
     HTTPException 503 where nothing was changed, 504 where that is not known, 409 or 422
     where the table refuses it; the log says why. A sent write is never sent again.
     """
     values = [given.get(name, default) for name, default in statement.parameters]
+    if statement.writes and any(
+        len(each) > LARGE for each in values if isinstance(each, str)
+    ):
+        lane = Lane.LARGE
     clock = asyncio.get_running_loop().time
     started = clock()
     reason = ""
     while True:
         sent = False
         try:
-            async with lend(scans) as raw:
+            async with lend(lane) as raw:
                 sent = True
                 return await database.fetch(raw, statement.sql, values)
         except FAILURES as error:
@@ -1012,10 +1024,10 @@ class Store:
         values = dict(page)
         values["take"] += 1  # so that one too many tells that another page follows
         cursor = page.model_fields_set & {"after"}
-        rows = await run(self.listing(page.sort, names | cursor), values, page.scans)
+        rows = await run(self.listing(page.sort, names | cursor), values, page.lane)
         total = None
         if page.count:
-            total = (await run(self.count(names), values, scans=True))[0][0]
+            total = (await run(self.count(names), values, Lane.SCAN))[0][0]
         items = [self.read_row(row) for row in rows[: page.take]]
         return Listing(items, 0 < page.take < len(rows), total)
 
@@ -1091,7 +1103,7 @@ async def refuse_input(request: Request, error: Any) -> Response:
             return problem(400, DETAILS[400])
         if where != "body":
             place = place[:1]  # a list of parameters has one name
-        name = ".".join(map(str, place)) or where
+        name = ".".join(map(str, place)) if place else where
         reason = REASONS.get(kind, each["msg"].removeprefix("Value error, "))
         if kind == "extra_forbidden":
             reason = (
@@ -1348,6 +1360,9 @@ async def read_json(request: Request) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400) from error
+    raise RequestValidationError(
+        [{"type": "missing", "loc": ("body",), "msg": "missing"}]
+    )
 
 
 class Edge:
@@ -1412,11 +1427,14 @@ def openapi() -> dict[str, Any]:
         document["components"]["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer"}
         }
+    tags = {}
     for path, operations in document["paths"].items():
         for operation in operations.values():
+            tags |= {name: {"name": name} for name in operation["tags"]}
             operation["security"] = []
             if settings.API_KEYS and path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]
+    document["tags"] = list(tags.values())
     return document
 
 
@@ -1424,6 +1442,9 @@ app = FastAPI(
     title="Notes",
     version="2.0.0",
     description=str(__doc__),
+    contact={"name": "The operator of this service"},
+    license_info={"name": "MIT", "identifier": "MIT"},
+    servers=[{"url": "/", "description": "The address of this document"}],
     lifespan=lifespan,
     redirect_slashes=False,
     generate_unique_id_function=attrgetter("name"),

@@ -65,7 +65,7 @@ async def create_notes(
     batch: Annotated[list[NoteIn], Body(min_length=1, max_length=100)],
 ) -> Response:
     """Store notes, all of them or none."""
-    values = {}
+    values: dict[str, Any] = {}
     for row, note in enumerate(batch):
         values |= {f"{name}_{row}": value for name, value in vars(note).items()}
     return answer_rows(await main.run(insert_rows(len(batch)), values), 201)
@@ -75,4 +75,4 @@ async def create_notes(
 async def delete_notes(query: Annotated[NoteFilter, Query()]) -> Response:
     """Delete the notes that a filter finds, 1,000 at most, and return them."""
     statement = delete_rows(frozenset(query.model_fields_set))
-    return answer_rows(await main.run(statement, dict(query), scans=True))
+    return answer_rows(await main.run(statement, dict(query), main.Lane.SCAN))
