@@ -16,6 +16,7 @@ from functools import cache
 from http import HTTPStatus
 from operator import attrgetter
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -44,6 +45,7 @@ from pydantic import (
 from pydantic_core import MultiHostUrl, to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
 
@@ -384,6 +386,9 @@ class NotePage(Page):
 # The two databases
 
 
+Values = Mapping[str, Any]
+
+
 class Statement(NamedTuple):
     """SQL in the driver's own form, and its parameters in order, with their defaults."""
 
@@ -637,9 +642,7 @@ class Postgres:
         try:
             await raw.execute(f"{self.lock};{self.trigrams}")
         except asyncpg.PostgresError as error:
-            log.warning(
-                "A search scans all notes, as there is no index for it: %s", error
-            )
+            log.warning("A search scans all notes, without an index: %s", describe(error))
 
     async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
         """Return a statement's rows; cancel one that takes longer than DB_TIMEOUT."""
@@ -783,6 +786,18 @@ def judge(error: Any, sent: bool, writes: bool) -> Failure:
     return Failure(503, LOST, again=True)
 
 
+def describe(error: Any) -> str:
+    """Return a failure in one line; it loses the values that a database quotes."""
+    error.detail = None  # Postgres' row
+    words = str(error).partition(" with text ")[0]  # SQLite's text
+    return " ".join([type(error).__name__, *words.split()])
+
+
+def has_large_text(values: Sequence[Any]) -> bool:
+    """Tell whether a write takes long, as the index for searches does for a large text."""
+    return any(isinstance(each, str) and len(each) > LARGE for each in values)
+
+
 @asynccontextmanager
 async def lend(lane: Lane) -> AsyncIterator[Any]:
     """Lend a driver's connection, with the tables made, within POOL_TIMEOUT."""
@@ -797,21 +812,16 @@ async def lend(lane: Lane) -> AsyncIterator[Any]:
         yield connection.raw_connection
 
 
-async def run(
-    statement: Statement, given: Mapping[str, Any], lane: Lane = Lane.QUICK
-) -> Any:
+async def run(statement: Statement, given: Values, lane: Lane = Lane.QUICK) -> Any:
     """Return a statement's rows, for values by the names of its parameters.
 
     HTTPException 503 where nothing was changed, 504 where that is not known, 409 or 422
     where the table refuses it; the log says why. A sent write is never sent again.
     """
     values = [given.get(name, default) for name, default in statement.parameters]
-    if statement.writes and any(
-        len(each) > LARGE for each in values if isinstance(each, str)
-    ):
+    if statement.writes and has_large_text(values):
         lane = Lane.LARGE
-    clock = asyncio.get_running_loop().time
-    started = clock()
+    started = monotonic()
     reason = ""
     while True:
         sent = False
@@ -821,13 +831,11 @@ async def run(
                 return await database.fetch(raw, statement.sql, values)
         except FAILURES as error:
             failure = judge(error, sent, statement.writes)
-            # Postgres quotes the row in it.
-            error.detail = None  # type: ignore[union-attr]
+            words = describe(error)
             if failure.status == 500:
                 raise
-            words = str(error).partition(" with text ")[0]  # SQLite quotes one, too
-            reason = reason or " ".join([type(error).__name__, *words.split()])
-        waited = clock() - started
+            reason = reason or words
+        waited = monotonic() - started
         # A try in the last moment would be cut off.
         if not failure.again or waited + 2 * database.pause > database.patience:
             line = "%s after %.2f s: %s%s"
@@ -975,7 +983,7 @@ class Store:
             item[name] = bool(item[name])
         return item
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
+    async def create(self, values: Values) -> Row:
         """Store a row."""
         rows = await run(self.insertion(frozenset(values)), values)
         return Row(self.read_row(rows[0]), rows[0][-1])
@@ -991,7 +999,7 @@ class Store:
         return Row(self.read_row(rows[0]), rows[0][-1])
 
     async def update(
-        self, row_id: int, values: Mapping[str, Any], if_match: Sequence[str] = ()
+        self, row_id: int, values: Values, if_match: Sequence[str] = ()
     ) -> Row:
         """Change columns of a row; 404 where it is missing, 412 where If-Match forbids."""
         return await self.write(self.change(frozenset(values)), row_id, values, if_match)
@@ -1004,7 +1012,7 @@ class Store:
         self,
         statement: Statement,
         row_id: int,
-        values: Mapping[str, Any],
+        values: Values,
         if_match: Sequence[str],
     ) -> Row:
         """Run a statement that writes to a row; nothing back is a 404, or a 412."""
@@ -1351,14 +1359,11 @@ def check_media_type(request: Request) -> None:
 
 async def read_json(request: Request) -> Any:
     """Return a body's JSON, or fail as FastAPI does."""
-    body = await request.body()
-    if not body:
-        raise RequestValidationError(
-            [{"type": "missing", "loc": ("body",), "msg": "missing"}]
-        )
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        body = await request.body()
+        if body:
+            return json.loads(body)
+    except (ValueError, RecursionError, ClientDisconnect) as error:
         raise HTTPException(400) from error
     raise RequestValidationError(
         [{"type": "missing", "loc": ("body",), "msg": "missing"}]
@@ -1427,10 +1432,11 @@ def openapi() -> dict[str, Any]:
         document["components"]["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer"}
         }
-    tags = {}
+    tags: dict[str, Any] = {}
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            tags |= {name: {"name": name} for name in operation["tags"]}
+            for name in operation["tags"]:
+                tags[name] = {"name": name, "description": f"The calls on {name}."}
             operation["security"] = []
             if settings.API_KEYS and path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]

@@ -57,7 +57,7 @@ PARAMETERS_OF_LISTS = {
     "count": {"type": "boolean", "default": False},
     "completed": {"type": "boolean"},
     "q": {"type": "string", "maxLength": 1000},
-    "text": {"type": "string", "maxLength": 65_536},
+    "text": {"type": "string", "maxLength": 1000},
     "id": {"type": "array", "maxItems": 100},
     "sort": {"enum": ["id", "text", "completed", "-id", "-text", "-completed"]},
 }
