@@ -313,6 +313,7 @@ class Lane(Enum):
     """What a statement may cost; only QUICK ones never wait for others of their kind."""
 
     QUICK = "served by the primary key"
+    PROBE = "asks whether the database is there"
     SCAN = "reads more than it returns"
     LARGE = "writes a large text"
 
@@ -434,7 +435,7 @@ class SQLite:
             self.opened = self.file.stat()
             yield
 
-    def check_file(self) -> None:
+    def check(self) -> None:
         """Raise UnusableError if the file is no longer the one that was opened."""
         with suppress(OSError):
             if os.path.samestat(self.opened, self.file.stat()):
@@ -464,17 +465,15 @@ class SQLite:
                     raise UnusableError(misfit(table.c[name], kind))
         self.ready = True
 
-    async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
+    async def fetch(self, raw: Any, sql: str, values: list[Any], seconds: float) -> Any:
         """Return a statement's rows; interrupt a scan that takes over DB_TIMEOUT."""
-        self.check_file()
+        if raw is self.quick_connection.raw_connection:
+            return await raw.execute_fetchall(sql, values)
         try:
-            async with asyncio.timeout(settings.DB_TIMEOUT):
+            async with asyncio.timeout(min(settings.DB_TIMEOUT, seconds)):
                 return await raw.execute_fetchall(sql, values)
         except BaseException:
-            if (
-                raw is self.slow_connection.raw_connection
-            ):  # which one scan has for itself
-                await raw.interrupt()
+            await raw.interrupt()
             raise
 
     def contains(self, column: Any, part: Any) -> Any:
@@ -644,10 +643,15 @@ class Postgres:
         except asyncpg.PostgresError as error:
             log.warning("A search scans all notes, without an index: %s", describe(error))
 
-    async def fetch(self, raw: Any, sql: str, values: list[Any]) -> Any:
+    def check(self) -> None:
+        """Do nothing: a server that is gone says so."""
+
+    async def fetch(self, raw: Any, sql: str, values: list[Any], seconds: float) -> Any:
         """Return a statement's rows; cancel one that takes longer than DB_TIMEOUT."""
         try:
-            return await raw.fetch(sql, *values, timeout=settings.DB_TIMEOUT)
+            return await raw.fetch(
+                sql, *values, timeout=min(settings.DB_TIMEOUT, seconds)
+            )
         except asyncpg.ReadOnlySQLTransactionError:
             raw.terminate()  # of a demoted primary: who connects again finds the new one
             raise
@@ -771,6 +775,7 @@ LADDER = [
     Failure(500, ("42",)),
 ]
 LARGE = 8_192  # characters of a text; its index takes long for more of them
+TIMEOUT = settings.POOL_TIMEOUT + settings.DB_TIMEOUT  # seconds that a request has
 LOST = ("08", "57P")  # the connection is gone, or the server is going
 
 
@@ -798,45 +803,63 @@ def has_large_text(values: Sequence[Any]) -> bool:
     return any(isinstance(each, str) and len(each) > LARGE for each in values)
 
 
-@asynccontextmanager
-async def lend(lane: Lane) -> AsyncIterator[Any]:
-    """Lend a driver's connection, with the tables made, within POOL_TIMEOUT."""
-    async with (
-        asyncio.timeout(settings.POOL_TIMEOUT) as limit,
-        database.lanes.get(lane, nullcontext()),
-        database.connection(lane) as connection,
-    ):
-        if not database.ready:
-            await database.prepare(connection.raw_connection)
-        limit.reschedule(None)  # from here on there are limits of its own
-        yield connection.raw_connection
+class StatementError(Exception):
+    """A statement failed: what that means, and the line that says why."""
+
+    def __init__(self, failure: Failure, reason: str) -> None:
+        super().__init__(failure, reason)
+        self.failure, self.reason = failure, reason
 
 
-async def run(statement: Statement, given: Values, lane: Lane = Lane.QUICK) -> Any:
+async def attempt(
+    statement: Statement, values: list[Any], lane: Lane, seconds: float
+) -> Any:
+    """Return a statement's rows within some seconds; StatementError if it fails."""
+    sent = False
+    try:
+        async with (
+            asyncio.timeout(min(settings.POOL_TIMEOUT, seconds)) as limit,
+            database.lanes.get(lane, nullcontext()),
+            database.connection(lane) as connection,
+        ):
+            raw = connection.raw_connection
+            if not database.ready:
+                await database.prepare(raw)
+            if statement.writes or lane is Lane.PROBE:
+                database.check()
+            limit.reschedule(None)  # from here on it has a limit of its own
+            sent = True
+            return await database.fetch(raw, statement.sql, values, seconds)
+    except FAILURES as error:
+        failure, reason = judge(error, sent, statement.writes), describe(error)
+        if failure.status == 500:
+            raise
+        raise StatementError(failure, reason) from None
+
+
+async def run(
+    statement: Statement, given: Values, lane: Lane = Lane.QUICK, since: float = 0
+) -> Any:
     """Return a statement's rows, for values by the names of its parameters.
 
-    HTTPException 503 where nothing was changed, 504 where that is not known, 409 or 422
-    where the table refuses it; the log says why. A sent write is never sent again.
+    `since` is when the first statement of the request began, if this is another one:
+    together they have POOL_TIMEOUT and DB_TIMEOUT. HTTPException 503 where nothing was
+    changed, 504 where that is not known, 409 or 422 where the table refuses it; the log
+    says why. A write that was sent is never sent again.
     """
     values = [given.get(name, default) for name, default in statement.parameters]
     if statement.writes and has_large_text(values):
         lane = Lane.LARGE
-    started = monotonic()
+    started = since or monotonic()
     reason = ""
     while True:
-        sent = False
-        try:
-            async with lend(lane) as raw:
-                sent = True
-                return await database.fetch(raw, statement.sql, values)
-        except FAILURES as error:
-            failure = judge(error, sent, statement.writes)
-            words = describe(error)
-            if failure.status == 500:
-                raise
-            reason = reason or words
         waited = monotonic() - started
-        # A try in the last moment would be cut off.
+        try:
+            return await attempt(statement, values, lane, TIMEOUT - waited)
+        except StatementError as error:
+            failure, reason = error.failure, reason or error.reason
+        waited = monotonic() - started
+        # An attempt in the last moment would be cut off.
         if not failure.again or waited + 2 * database.pause > database.patience:
             line = "%s after %.2f s: %s%s"
             log.warning(line, failure.status, waited, reason, failure.advice)
@@ -910,9 +933,10 @@ class Store:
     def __init__(self, table: sa.Table, **filters: Any) -> None:
         self.table = table
         self.name = table.name.removesuffix("s")
-        self.columns = {column.name: without_null(column) for column in table.columns}
+        # SQLAlchemy's own names are no plain texts, and slow in JSON.
+        self.columns = {str(each.name): without_null(each) for each in table.columns}
         self.booleans = [
-            each.name for each in table.columns if isinstance(each.type, sa.Boolean)
+            str(each.name) for each in table.columns if isinstance(each.type, sa.Boolean)
         ]
         self.filters = {
             name: value == self.value(name) for name, value in self.columns.items()
@@ -967,7 +991,9 @@ class Store:
         query = query.where(*(self.filters[each] for each in names - {"after"}))
         if "after" in names:
             query = query.where(this < last if descending else this > last)
-        query = query.order_by(column.desc() if descending else column, this)
+        query = query.order_by(column.desc() if descending else column)
+        if name != "id":
+            query = query.order_by(this)
         return compiled(query.limit(parameter("take")).offset(parameter("skip")))
 
     @cache  # noqa: B019
@@ -976,27 +1002,33 @@ class Store:
         query = sa.select(sa.func.count()).select_from(self.table)
         return compiled(query.where(*(self.filters[each] for each in names)))
 
-    def read_row(self, row: Sequence[Any]) -> dict[str, Any]:
-        """Return a row as it is shown; SQLite has numbers for booleans."""
-        item = dict(zip(self.columns, row, strict=False))  # a tag may be the last
+    def read_rows(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return rows as they are shown; SQLite has numbers for booleans."""
+        items = [dict(zip(self.columns, row, strict=False)) for row in rows]
         for name in self.booleans:
-            item[name] = bool(item[name])
-        return item
+            for item in items:
+                item[name] = bool(item[name])
+        return items
+
+    def read_row(self, row: Sequence[Any]) -> Row:
+        """Return a row, and its tag, which is the last of its values."""
+        return Row(self.read_rows([row])[0], row[-1])
 
     async def create(self, values: Values) -> Row:
         """Store a row."""
         rows = await run(self.insertion(frozenset(values)), values)
-        return Row(self.read_row(rows[0]), rows[0][-1])
+        return self.read_row(rows[0])
 
-    async def read(self, row_id: int) -> Row:
+    async def read(self, row_id: int, since: float = 0) -> Row:
         """Return a row; 404 where there is none."""
-        return self.existing(await run(self.selection(), {"id": row_id}), row_id)
+        rows = await run(self.selection(), {"id": row_id}, since=since)
+        return self.existing(rows, row_id)
 
     def existing(self, rows: Sequence[Any], row_id: int) -> Row:
         """Return the row that a statement found; 404 where it found none."""
         if not rows:
             raise HTTPException(404, f"There is no {self.name} with id {row_id}.")
-        return Row(self.read_row(rows[0]), rows[0][-1])
+        return self.read_row(rows[0])
 
     async def update(
         self, row_id: int, values: Values, if_match: Sequence[str] = ()
@@ -1016,10 +1048,10 @@ class Store:
         if_match: Sequence[str],
     ) -> Row:
         """Run a statement that writes to a row; nothing back is a 404, or a 412."""
-        tags = strong_tags(if_match)
+        tags, started = strong_tags(if_match), monotonic()
         rows = await run(statement, {**values, "id": row_id, "if_match": tags})
         if not rows and tags is not None:
-            await self.read(row_id)
+            await self.read(row_id, started)
             detail = (
                 f"The {self.name} with id {row_id} is no longer as If-Match names it."
             )
@@ -1029,14 +1061,16 @@ class Store:
     async def list(self, page: Page) -> Listing:
         """Return a page."""
         names = frozenset(page.model_fields_set & self.filters.keys())
-        values = dict(page)
-        values["take"] += 1  # so that one too many tells that another page follows
+        # One too many tells that another page follows.
+        values = {**vars(page), "take": page.take + 1}
         cursor = page.model_fields_set & {"after"}
+        started = monotonic()
         rows = await run(self.listing(page.sort, names | cursor), values, page.lane)
         total = None
         if page.count:
-            total = (await run(self.count(names), values, Lane.SCAN))[0][0]
-        items = [self.read_row(row) for row in rows[: page.take]]
+            counted = await run(self.count(names), values, Lane.SCAN, started)
+            total = counted[0][0]
+        items = self.read_rows(rows[: page.take])
         return Listing(items, 0 < page.take < len(rows), total)
 
 
@@ -1219,7 +1253,7 @@ class Route(APIRoute):
     It does so where the endpoint returns a Response and declares nothing but parameters
     of the path, a model of the query, lists of headers, a JSON body and the request. All
     others get FastAPI's own handler, which would answer these the same. What all routes
-    share is here, too: the bounds on bodies and on time, the media type, the errors.
+    share is here, too: the bound on bodies, their media type, the errors.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -1291,7 +1325,7 @@ class Route(APIRoute):
         )
 
     async def read_and_call(self, request: Request) -> Response:
-        """Read what the endpoint declares, and call it within a request's time."""
+        """Read what the endpoint declares, and call it."""
         values: dict[str, Any] = {}
         errors: list[Any] = []
 
@@ -1312,12 +1346,8 @@ class Route(APIRoute):
             raise RequestValidationError(errors)
         if declared.request_param_name:
             values[declared.request_param_name] = request
-        try:
-            async with asyncio.timeout(settings.POOL_TIMEOUT + settings.DB_TIMEOUT):
-                return await self.endpoint(**values)  # type: ignore[no-any-return]
-        except TimeoutError:
-            log.warning("504: the statements of a request took too long together")
-            raise HTTPException(504) from None
+        response: Response = await self.endpoint(**values)
+        return response
 
 
 def is_plain_model(model: Any) -> bool:
@@ -1533,7 +1563,7 @@ async def livez() -> dict[str, str]:
 @app.get("/readyz", tags=["health"], responses=problems(503, 504))
 async def readyz() -> dict[str, str]:
     """Tell that the database answers, too."""
-    await run(note_store.selection(), {"id": 0})
+    await run(note_store.selection(), {"id": 0}, Lane.PROBE)
     return {"status": "ok"}
 
 

@@ -56,7 +56,7 @@ def delete_rows(names: frozenset[str]) -> main.Statement:
 
 def answer_rows(rows: list[Any], status: int = 200) -> Response:
     """Return notes, oldest first: a database returns them in any order."""
-    items = sorted(map(note_store.read_row, rows), key=lambda item: item["id"])
+    items = sorted(note_store.read_rows(rows), key=lambda item: item["id"])
     return main.answer(items, status=status)
 
 
@@ -75,4 +75,4 @@ async def create_notes(
 async def delete_notes(query: Annotated[NoteFilter, Query()]) -> Response:
     """Delete the notes that a filter finds, 1,000 at most, and return them."""
     statement = delete_rows(frozenset(query.model_fields_set))
-    return answer_rows(await main.run(statement, dict(query), main.Lane.SCAN))
+    return answer_rows(await main.run(statement, vars(query), main.Lane.SCAN))

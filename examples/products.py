@@ -123,10 +123,10 @@ class ProductPage(main.Page):
 class ProductStore(main.Store):
     """The products, whose price is a number of JSON."""
 
-    def read_row(self, row: Any) -> dict[str, Any]:
-        """Return a row as it is shown."""
-        item = super().read_row(row)
-        return {**item, "price": float(item["price"])}
+    def read_rows(self, rows: Any) -> list[dict[str, Any]]:
+        """Return rows as they are shown."""
+        items = super().read_rows(rows)
+        return [{**item, "price": float(item["price"])} for item in items]
 
 
 product_store = ProductStore(

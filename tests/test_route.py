@@ -1,7 +1,5 @@
 """The route class: what it reads itself, what it leaves to FastAPI, and that both are the same."""
 
-import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -331,23 +329,3 @@ def test_dependencies_of_a_router_are_kept() -> None:
 
     assert ask(app, "GET", "/guarded/").text == "guarded"
     assert called == ["app"]
-
-
-@pytest.fixture
-def settings() -> Iterator[Any]:
-    """The settings, which a test may change."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield lambda name, value: patch.setattr(main.settings, name, value)
-
-
-def test_an_endpoint_has_one_bound_of_time(app: FastAPI, settings: Any) -> None:
-    """An endpoint that takes longer than both timeouts together is 504."""
-    settings("POOL_TIMEOUT", 0.1)
-    settings("DB_TIMEOUT", 0.1)
-
-    @app.get("/slow/")
-    async def endpoint() -> Answer:
-        await asyncio.sleep(30)
-        return Answer("late")
-
-    assert ask(app, "GET", "/slow/").status_code == 504
