@@ -10,9 +10,10 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from tests.servers import Service, until
@@ -26,11 +27,14 @@ class Note(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A client's call to a note, and the answer; both times are of one clock."""
+    """A client's call to a note, and the answer; both times are of one clock.
+
+    One that may have been done, and may be done at any time to come, returned at math.inf.
+    """
 
     method: str
     called: float
-    returned: float  # math.inf: it may have been done, and may be done at any time to come
+    returned: float
     sent: dict[str, Any]
     expected: Note | None  # what the tag in If-Match is of
     status: int
@@ -61,23 +65,25 @@ def is_linearizable(calls: Iterable[Call]) -> bool:
     whether it was done may come at any time after it was made, or never.
     """
     history = sorted(calls, key=lambda call: call.called)
-    certain = sum(1 << place for place, call in enumerate(history) if call.returned < math.inf)
-    steps: list[tuple[int, Note | None]] = [(0, None)]  # which calls are done, and the note then
+    bits = {1 << place: call for place, call in enumerate(history)}
+    certain = sum(bit for bit, call in bits.items() if call.returned < math.inf)
+    # Which calls are done, and the note then.
+    steps: list[tuple[int, Note | None]] = [(0, None)]
     tried = set(steps)
     while steps:
         done, note = steps.pop()
         if certain & ~done == 0:
             return True
-        left = [(1 << place, call) for place, call in enumerate(history) if not done >> place & 1]
-        first_return = min(call.returned for _, call in left)
-        for bit, call in left:
+        left = {bit: call for bit, call in bits.items() if not done & bit}
+        first_return = min(call.returned for call in left.values())
+        for bit, call in left.items():
             if call.called > first_return:
                 break
             status, answer, after = do(call, note)
             if call.returned < math.inf:
                 possible = (status, answer) == (call.status, call.answer)
             else:
-                possible = after != note  # what changes nothing might as well never be done
+                possible = after != note  # or it might as well never be done
             step = (done | bit, after)
             if possible and step not in tried:
                 tried.add(step)
@@ -86,11 +92,11 @@ def is_linearizable(calls: Iterable[Call]) -> bool:
 
 
 class Reply(NamedTuple):
-    """What came back: a status, the notes and the tag; 0 where the connection ended before."""
+    """What came back: a status, 0 where the connection ended before, a note and its tag."""
 
     status: int
-    notes: list[dict[str, Any]]
-    tag: str | None
+    note: Mapping[str, Any] = MappingProxyType({})
+    tag: str | None = None
 
 
 class Clients:
@@ -99,7 +105,7 @@ class Clients:
     def __init__(self, service: Service, number: int = 6, notes: int = 2) -> None:
         """Name the service; `notes` are there at a time."""
         self.port = service.port
-        self.ids = [0] * notes  # of the notes that are there; 0 in place of one that is gone
+        self.ids = [0] * notes  # 0 in place of a note that is gone
         self.histories: dict[int, list[Call]] = defaultdict(list)
         self.replies: Counter[tuple[str, int]] = Counter()
         self.stopping = threading.Event()
@@ -130,38 +136,44 @@ class Clients:
     def contradictions(self) -> dict[int, list[Call]]:
         """Return the histories, by their notes' ids, that no order of the calls explains."""
         histories = self.histories.items()
-        return {note_id: calls for note_id, calls in histories if not is_linearizable(calls)}
+        return {note: calls for note, calls in histories if not is_linearizable(calls)}
 
     def _run(self) -> None:
         seen: dict[int, tuple[Note, str]] = {}  # what this client last saw of each note
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             while not self.stopping.is_set():
-                place = random.randrange(len(self.ids))
-                note_id = self.ids[place]
-                method, path, sent = choose(note_id)
-                expected, headers = None, {"Content-Type": "application/json"}
-                if method not in ("GET", "POST") and note_id in seen and random.random() < 0.5:
-                    expected, headers["If-Match"] = seen[note_id]
-                called = time.monotonic()
-                reply = send(connection, method, path, sent, headers)
-                returned = time.monotonic()
-                self.replies[method, reply.status] += 1
-                answer = None
-                for item in reply.notes:
-                    note_id = item["id"]
-                    answer = Note(item["text"], item["completed"])
-                    if reply.tag:
-                        seen[note_id] = answer, reply.tag
-                gone = reply.status == 404 or (reply.status, method) == (200, "DELETE")
-                if gone and self.ids[place] == note_id:
-                    self.ids[place] = 0
-                if reply.status == 201:
-                    self.ids[place] = note_id
-                if reply.status in (0, 504):
-                    returned = math.inf
-                if reply.status != 503 and (returned < math.inf or method not in ("GET", "POST")):
-                    call = Call(method, called, returned, sent, expected, reply.status, answer)
-                    self.histories[note_id].append(call)
+                self._make_call(connection, random.randrange(len(self.ids)), seen)
+
+    def _make_call(
+        self, connection: HTTPConnection, place: int, seen: dict[int, tuple[Note, str]]
+    ) -> None:
+        note_id = self.ids[place]
+        method, path, sent = choose(note_id)
+        writes = method in ("PUT", "PATCH", "DELETE")
+        expected, headers = None, {"Content-Type": "application/json"}
+        if writes and note_id in seen and random.random() < 0.5:
+            expected, headers["If-Match"] = seen[note_id]
+        called = time.monotonic()
+        reply = send(connection, method, path, sent, headers)
+        returned = time.monotonic()
+        self.replies[method, reply.status] += 1
+        answer = None
+        if reply.status == 201:
+            note_id = self.ids[place] = reply.note["id"]
+        if reply.note:
+            answer = Note(reply.note["text"], reply.note["completed"])
+        if answer and reply.tag:
+            seen[note_id] = answer, reply.tag
+        gone = reply.status == 404 or (reply.status, method) == (200, "DELETE")
+        if gone and self.ids[place] == note_id:
+            self.ids[place] = 0
+        unknown = reply.status in (0, 504)
+        if unknown:
+            returned = math.inf
+        # Of a read without an answer there is nothing to check, and of a note without an id.
+        if reply.status != 503 and (writes or not unknown):
+            call = Call(method, called, returned, sent, expected, reply.status, answer)
+            self.histories[note_id].append(call)
 
 
 def choose(note_id: int) -> tuple[str, str, dict[str, Any]]:
@@ -172,8 +184,9 @@ def choose(note_id: int) -> tuple[str, str, dict[str, Any]]:
     method = random.choices(["GET", "PUT", "PATCH", "DELETE"], [8, 4, 4, 1])[0]
     if method == "PATCH":
         del sent[random.choice(["text", "completed"])]
+    # Lists may come over another connection to the database.
     if method == "GET" and random.random() < 0.3:
-        return method, f"/notes/?id={note_id}", {}  # lists may be read over another connection
+        return method, f"/notes/?id={note_id}", sent
     return method, f"/notes/{note_id}/", sent
 
 
@@ -195,14 +208,14 @@ def send(
     except ConnectionRefusedError:
         connection.close()
         time.sleep(0.02)  # come again a little later
-        return Reply(503, [], None)
+        return Reply(503)
     except (OSError, HTTPException):
         connection.close()
-        return Reply(0, [], None)
+        return Reply(0)
     if response.status not in (200, 201):
-        return Reply(response.status, [], None)
+        return Reply(response.status)
     if content == []:
-        return Reply(404, [], None)
+        return Reply(404)
     if isinstance(content, list):
-        return Reply(200, content, None)
-    return Reply(response.status, [content], response.headers["ETag"])
+        return Reply(200, *content)
+    return Reply(response.status, content, response.headers["ETag"])

@@ -53,7 +53,11 @@ POSSIBLE = {
         call("GET", 4, 5, 200, OLD),
         call("GET", 6, 7, 200, NEW),
     ],
-    "a write that is never done after its 504": [CREATED, UNKNOWN, call("GET", 4, 5, 200, OLD)],
+    "a write that is never done after its 504": [
+        CREATED,
+        UNKNOWN,
+        call("GET", 4, 5, 200, OLD),
+    ],
     "a 412 for a note that is changed at the same time": [
         CREATED,
         CHANGED,
@@ -158,7 +162,10 @@ def check(clients: Clients) -> None:
 def test_answers_on_sqlite_fit_one_order(tmp_path: Path) -> None:
     """On SQLite two workers answer as one would that makes one call after another."""
     url = f"sqlite:///{tmp_path}/notes.db"
-    with Service.gunicorn(tmp_path, DATABASE_URL=url) as service, Clients(service) as clients:
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+        Clients(service) as clients,
+    ):
         clients.proceed(CALLS)
         for _ in range(SOAK):
             kill_worker(service)
@@ -169,7 +176,10 @@ def test_answers_on_sqlite_fit_one_order(tmp_path: Path) -> None:
 def test_answers_on_postgres_fit_one_order(server: Postgres, tmp_path: Path) -> None:
     """On Postgres two workers answer as one would that makes one call after another."""
     url = server.create_database("linearizability")
-    with Service.gunicorn(tmp_path, DATABASE_URL=url) as service, Clients(service) as clients:
+    with (
+        Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+        Clients(service) as clients,
+    ):
         clients.proceed(CALLS)
         for _ in range(SOAK):
             kill_worker(service)
