@@ -54,7 +54,10 @@ def document(folder: Path, keys: str = "") -> Path:
 
 @contextmanager
 def served(
-    request: pytest.FixtureRequest, paths: pytest.TempPathFactory, keys: str = ""
+    request: pytest.FixtureRequest,
+    paths: pytest.TempPathFactory,
+    keys: str = "",
+    app: str = "main:app",
 ) -> Iterator[Service]:
     """Lend the service on an empty database of the kind that a fixture's parameter names."""
     folder = paths.mktemp("served")
@@ -62,5 +65,6 @@ def served(
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         database = server.create_database(folder.name)
-    with Service.python(folder, DATABASE_URL=database, API_KEYS=keys) as service:
+    variables = {"DATABASE_URL": database, "API_KEYS": keys, "WEB_CONCURRENCY": "1"}
+    with Service.gunicorn(folder, app, **variables) as service:
         yield service

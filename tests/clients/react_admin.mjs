@@ -1,5 +1,6 @@
 // react-admin's data provider for json-server, as published, on the service at NOTES_URL.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 
 import jsonServerProvider from "ra-data-json-server";
@@ -36,6 +37,18 @@ test("getList answers page by page with the total, also past the end", async () 
   assert.deepEqual(await listed({ q }, { perPage: 2, page: 3 }), { ids: [], total: 3 });
 });
 
+test("getList without a page answers with all notes", async () => {
+  const { q, notes } = await three(create);
+  assert.deepEqual(await provider.getList("notes", { filter: { q } }), { data: notes, total: 3 });
+});
+
+test("Export asks for a page of 1,000, and gets all notes", async () => {
+  const q = randomUUID();
+  const ids = [];
+  while (ids.length < 105) ids.push((await create({ text: q })).id);
+  assert.deepEqual(await listed({ q }, { perPage: 1000 }), { ids, total: 105 });
+});
+
 test("getList sorts by every field, both ways", async () => {
   const { q, ids } = await three(create);
   const [b, c, a] = ids;
@@ -48,10 +61,12 @@ test("getList sorts by every field, both ways", async () => {
   assert.deepEqual((await listed({ q }, { field: "completed", order: "DESC" })).ids, [c, b, a]);
 });
 
-test("getList filters by completed, by q and by text_like", async () => {
+test("getList filters by completed, by text, by q and by text_like", async () => {
   const { q, ids } = await three(create);
   assert.deepEqual(await listed({ q, completed: true }), { ids: [ids[1]], total: 1 });
   assert.deepEqual(await listed({ q, completed: false }), { ids: [ids[0], ids[2]], total: 2 });
+  assert.deepEqual(await listed({ text: `a ${q}` }), { ids: [ids[2]], total: 1 });
+  assert.deepEqual(await listed({ text: `A ${q}` }), { ids: [], total: 0 });
   assert.deepEqual(await listed({ text_like: `A ${q}` }), { ids: [ids[2]], total: 1 });
 });
 
@@ -101,6 +116,14 @@ test("the message of a 404 names the note", async () => {
   await provider.delete("notes", { id });
   const expected = { status: 404, message: `There is no note with id ${id}.` };
   await assert.rejects(provider.getOne("notes", { id }), expected);
+});
+
+test("the message of a filter that there is not names it, and those that there are", async () => {
+  await assert.rejects(provider.getList("notes", list({ priority: 1 })), ({ status, message }) => {
+    assert.equal(status, 422);
+    assert.match(message, /^priority: .* takes .*_end, .*text_like, .*completed/);
+    return true;
+  });
 });
 
 test("the message and the form errors of a 422 name the field", async () => {

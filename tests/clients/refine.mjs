@@ -36,6 +36,15 @@ test("getList answers page by page with the total", async () => {
   assert.deepEqual(await page(3), { ids: [], total: 3 });
 });
 
+test("getList without pagination answers with all notes and the total", async () => {
+  const { q, ids } = await three(create);
+  while (ids.length < 25) ids.push((await create({ text: q })).id);
+  for (const mode of ["off", "client"]) {
+    const answer = await listed({ filters: filters({ q }), pagination: { mode } });
+    assert.deepEqual(answer, { ids, total: 25 });
+  }
+});
+
 test("getList sorts by every field, both ways", async () => {
   const { q, ids } = await three(create);
   const [b, c, a] = ids;
@@ -54,8 +63,22 @@ test("getList filters by equality and by what a field contains", async () => {
   const completed = (value) => listed({ filters: filters({ q, completed: value }) });
   assert.deepEqual(await completed(true), { ids: [ids[1]], total: 1 });
   assert.deepEqual(await completed(false), { ids: [ids[0], ids[2]], total: 2 });
+  const equal = (text) => listed({ filters: filters({ q, text }) });
+  assert.deepEqual(await equal(`a ${q}`), { ids: [ids[2]], total: 1 });
+  assert.deepEqual(await equal(`A ${q}`), { ids: [], total: 0 });
   const containing = await listed({ filters: filters({ text: `A ${q}` }, "contains") });
   assert.deepEqual(containing, { ids: [ids[2]], total: 1 });
+});
+
+test("a filter or a second sorter that there is not is refused, and named", async () => {
+  const refused = (parameters, message) =>
+    assert.rejects(listed(parameters), { statusCode: 422, message });
+  await refused({ filters: filters({ text: "fix tap" }, "ne") }, /^text_ne: /);
+  await refused({ filters: filters({ id: 3 }, "gte") }, /^id_gte: /);
+  await refused({ filters: filters({ id: 3 }, "lte") }, /^id_lte: /);
+  await refused({ filters: filters({ priority: 1 }) }, /^priority: /);
+  const sorters = ["completed", "text"].map((field) => ({ field, order: "asc" }));
+  await refused({ sorters }, /^_sort: /);
 });
 
 test("getMany answers with the notes of the given ids", async () => {
