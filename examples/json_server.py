@@ -156,16 +156,19 @@ class Translation:
         self.errors[name] = f"must be a whole number from {least} to {most}"
         return least
 
-    def link(self, total: int) -> str:
-        """Return the links of a page as json-server gives them: none where one page holds all."""
-        last = ceil(total / self.size)
+    def link(self, headers: MutableHeaders) -> None:
+        """Link a page as json-server does: not at all where one page holds everything."""
+        if not self.page or "X-Total-Count" not in headers:
+            return
+        last = ceil(int(headers["X-Total-Count"]) / self.size)
         pages = {"first": 1, "prev": self.page - 1, "next": self.page + 1, "last": last}
         others = [(name, value) for name, value in self.query.multi_items() if name != "_page"]
         links = []
         for relation, page in pages.items():
-            if self.page <= last > 1 and 1 <= page <= last:
+            if 1 <= page <= last:
                 links.append(f'<?{urlencode([*others, ("_page", page)])}>; rel="{relation}"')
-        return ", ".join(links)
+        if self.page <= last > 1:
+            headers["Link"] = ", ".join(links)
 
     def rename(self, problem: dict[str, Any]) -> Response:
         """Return a 422 of the list's with the names that the client sent."""
@@ -207,11 +210,7 @@ class Translator:
             nonlocal status, body
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                if translation.page and "X-Total-Count" in headers:
-                    del headers["Link"]
-                    if link := translation.link(int(headers["X-Total-Count"])):
-                        headers["Link"] = link
+                translation.link(MutableHeaders(scope=message))
             if status != 422:
                 await send(message)
             elif message["type"] == "http.response.body":

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -268,6 +269,7 @@ def test_an_unknown_name_is_told_those_that_there_are(service: httpx2.Client) ->
     ("query", "blamed"),
     [
         ("_limit=abc", "_limit"),
+        (f"_page={'9' * 5_000}", "_page"),
         ("_start=9223372036854775808", "_start"),
         ("text_like=%00", "text_like"),
         (f"text_like={'a' * 1_001}", "text_like"),
@@ -352,8 +354,28 @@ def test_only_lists_are_translated(service: httpx2.Client) -> None:
     note = service.get("/notes?_limit=1").json()[0]
     assert service.get(f"/notes/{note['id']}?_embed=comments").json() == note
     assert service.get("/readyz?_limit=5").json() == {"status": "ok"}
-    response = service.post("/notes?_limit=5", json={})
-    assert problem(response, "text") == 422
+    assert problem(service.post("/notes?_embed=comments", json={}), "text") == 422
+
+
+def test_a_slice_that_is_too_long_says_from_where(service: httpx2.Client) -> None:
+    """The bound of an end is told from its start on."""
+    response = service.get("/notes?_start=2000&_end=3001")
+    assert problem(response, "_end") == 422
+    assert response.json()["errors"]["_end"] == "must be at most 1000 after _start"
+
+
+def test_a_root_path_is_no_part_of_a_list(
+    empty_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Lists are found below the path that a proxy leaves out."""
+    port = str(free_port())
+    command = [sys.executable, "-m", "uvicorn", "examples.json_server:app", "--port", port]
+    folder = tmp_path_factory.mktemp("root")
+    variables = {"DATABASE_URL": empty_database, "PORT": port}
+    with Service([*command, "--root-path", "/api"], folder, **variables) as running:
+        answer = httpx2.get(f"{running.url}/notes?_embed=comments", headers={"Origin": ORIGIN})
+        assert problem(answer, "_embed") == 422
+        assert httpx2.get(f"{running.url}/notes?_page=1").headers["X-Total-Count"] == "0"
 
 
 # Beside other resources
@@ -365,13 +387,10 @@ KEY = "a-key"
 def inventory(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """A client, with a key, of notes and products, both with json-server's queries."""
     folder = tmp_path_factory.mktemp("inventory")
-    (folder / "inventory.py").write_text(
-        "import examples.json_server\nimport examples.products\nfrom main import app\n"
-    )
-    variables = {"DATABASE_URL": database, "API_KEYS": KEY, "PYTHONPATH": str(folder)}
+    variables = {"DATABASE_URL": database, "API_KEYS": KEY}
     headers = {"Origin": ORIGIN, "Authorization": f"Bearer {KEY}"}
     with (
-        Service.gunicorn(folder, "inventory:app", **variables) as running,
+        Service.gunicorn(folder, "tests.inventory:app", **variables) as running,
         httpx2.Client(base_url=running.url, headers=headers) as client,
     ):
         yield client
@@ -390,6 +409,51 @@ def test_every_list_is_translated(inventory: httpx2.Client) -> None:
     assert len(inventory.get("/products").json()) == 5
     assert problem(inventory.get("/products?name_like=Lamp"), "name_like") == 422
     assert problem(inventory.get("/products?_embed=notes"), "_embed") == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("_page=2&_limit=3&name_like=red&tag=a&tag=b", "skip=3 take=3 tag=['a', 'b'] q=red"),
+        ("_start=4&_end=6", "skip=4 take=2 tag=None q="),
+        ("", "skip=0 take=3 tag=None q="),
+        ("skip=1", "skip=1 take=None tag=None q="),
+    ],
+)
+def test_a_list_is_asked_in_its_own_words(inventory: httpx2.Client, query: str, words: str) -> None:
+    """What a list takes is read from its declaration, also where its path has parameters."""
+    labels = inventory.get(f"/shelves/7/labels?{query}").json()
+    assert labels == [{"name": f"shelf=7 {words}"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "blamed"),
+    [
+        ("shelves/7/labels?_sort=name", "_sort"),
+        ("shelves/7/labels?_limit=4", "_limit"),
+        ("shelves/x/labels?_limit=3", "shelf"),
+        ("parcels?_page=1", "_page"),
+        ("parcels?sender_like=Zoe", "sender_like"),
+    ],
+)
+def test_a_list_takes_only_what_it_can_answer(
+    inventory: httpx2.Client, query: str, blamed: str
+) -> None:
+    """A list without an order, pages or a search of one text does not take json-server's."""
+    assert problem(inventory.get(f"/{query}"), blamed) == 422
+
+
+def test_a_list_without_pages_holds_what_it_may(inventory: httpx2.Client) -> None:
+    """A list that only knows take is asked for as much as it gives."""
+    assert len(inventory.get("/parcels").json()) == 3
+    assert inventory.get("/parcels?take=1&q=Zoe").json() == [{"sender": "Zoe", "address": None}]
+
+
+def test_a_422_that_blames_nothing_keeps_its_words(inventory: httpx2.Client) -> None:
+    """A 422 without errors comes back as it is."""
+    response = inventory.get("/shelves/7/labels?name_like=torn")
+    assert problem(response) == 422
+    assert response.json()["detail"] == "That label is torn."
 
 
 def test_a_key_is_asked_for_first(inventory: httpx2.Client) -> None:
