@@ -1,0 +1,433 @@
+"""The live lists of examples/live.py, read from running workers as a page's script reads them."""
+
+import json
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import time
+from typing import Any, NamedTuple
+
+import httpx2
+import psutil
+import pytest
+
+from tests.fixtures import ORIGIN, problem
+from tests.servers import Postgres, Service, free_port, own_postgres, until
+
+APP = "examples.live:app"
+EVENTS = {"Accept": "text/event-stream"}
+SECONDS = 30  # that a client waits for an answer or for an event
+
+
+class Event(NamedTuple):
+    """What an EventSource gives to its page, and the comments that it does not."""
+
+    kind: str
+    id: str | None
+    data: Any
+
+
+class Stream(NamedTuple):
+    """An open stream: the answer that began it, and what it sends."""
+
+    response: httpx2.Response
+    events: Iterator[Event]
+
+
+def read_events(lines: Iterator[str]) -> Iterator[Event]:
+    """Return the events that lines make, as the specification of EventSource has it."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if line and name:
+            fields[name] = value
+        elif line:
+            yield Event("comment", None, value)
+        elif "data" in fields:
+            data = json.loads(fields["data"])
+            yield Event(fields.get("event", "message"), fields.get("id"), data)
+            fields = {}
+
+
+@contextmanager
+def watching(service: Service, path: str = "/notes/", **headers: str) -> Iterator[Stream]:
+    """Lend a stream of a list."""
+    headers = {**EVENTS, "Origin": ORIGIN, **headers}
+    with httpx2.stream("GET", service.url + path, headers=headers, timeout=SECONDS) as response:
+        yield Stream(response, read_events(response.iter_lines()))
+
+
+def event_with(events: Iterator[Event], data: Any) -> Event:
+    """Return the next event that has these data."""
+    for event in events:
+        if event.data == data:
+            return event
+    raise AssertionError(f"the stream ended without {data}")
+
+
+def client_of(service: Service) -> httpx2.Client:
+    """Return a client from another origin, which makes a connection for every call."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    headers = {"Origin": ORIGIN}
+    return httpx2.Client(base_url=service.url, headers=headers, limits=limits, timeout=SECONDS)
+
+
+@contextmanager
+def workers_of(service: Service) -> Iterator[list[psutil.Process]]:
+    """Lend the workers of a service, to be suspended; all of them go on afterwards."""
+    workers = psutil.Process(service.process.pid).children()
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.resume()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Two workers with live lists, on each database."""
+    folder = tmp_path_factory.mktemp("live")
+    url = f"sqlite:///{folder}/live.db"
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.create_database("live")
+    with Service.gunicorn(folder, APP, DATABASE_URL=url) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx2.Client]:
+    """A client of the service without a note."""
+    with client_of(service) as http:
+        for note in http.get("/notes/", params={"take": 100}).json():
+            http.delete(f"/notes/{note['id']}/")
+        yield http
+
+
+def added(client: httpx2.Client, text: str = "water the plants") -> dict[str, Any]:
+    """Return a note that is made by POST."""
+    note: dict[str, Any] = client.post("/notes/", json={"text": text}).json()
+    return note
+
+
+def test_a_list_is_sent_at_once_and_again_whenever_it_changed(
+    service: Service, client: httpx2.Client
+) -> None:
+    """Each event is the page as a GET then answers it, with its ETag as the id."""
+    path = "/notes/?completed=false&sort=-id&take=2"
+    notes = [added(client, text) for text in ("one", "two", "three")]
+
+    def page() -> Event:
+        answer = client.get(path)
+        return Event("message", answer.headers["ETag"], answer.json())
+
+    with watching(service, path) as (_, events):
+        expected = page()
+        assert expected.data == [notes[2], notes[1]]
+        assert next(events) == expected
+        client.patch(f"/notes/{notes[2]['id']}/", json={"completed": True})
+        assert event_with(events, [notes[1], notes[0]]) == page()
+        client.delete(f"/notes/{notes[0]['id']}/")
+        assert event_with(events, [notes[1]]) == page()
+
+
+def test_a_write_through_one_worker_is_seen_by_watchers_of_the_other(
+    service: Service, client: httpx2.Client
+) -> None:
+    """Each of two workers, the only one to take a write, tells it to a watcher of the other."""
+    with workers_of(service) as workers:
+        for here, there in (workers, workers[::-1]):
+            here.suspend()
+            with watching(service) as (_, events):
+                before = next(events).data
+                there.suspend()
+                here.resume()
+                note = added(client)
+                there.resume()
+                assert event_with(events, [*before, note])
+
+
+def test_a_reconnect_is_silent_while_nothing_changed(
+    service: Service, client: httpx2.Client
+) -> None:
+    """Who names the newest id gets nothing before the next change; who names an older one does."""
+    note = added(client)
+    with watching(service) as (_, events):
+        last = next(events)
+    assert last.id
+    with watching(service, **{"Last-Event-ID": last.id}) as (_, events):
+        client.delete(f"/notes/{note['id']}/")
+        assert next(events).data == []
+    with watching(service, **{"Last-Event-ID": last.id}) as (_, events):
+        assert next(events).data == []
+
+
+@pytest.mark.parametrize(
+    "last_id", ["", "*", '""', "5", 'W/"a"', '"a", "b"', "x" * 10_000, "\x80\xff", "null"]
+)
+def test_an_unknown_last_event_id_gets_the_page(
+    service: Service, client: httpx2.Client, last_id: str
+) -> None:
+    """Whatever Last-Event-ID holds that is not the page's ETag, the page is sent."""
+    note = added(client)
+    headers = [(b"Accept", b"text/event-stream"), (b"Last-Event-ID", last_id.encode("latin-1"))]
+    with client.stream("GET", "/notes/", headers=headers) as response:
+        assert next(read_events(response.iter_lines())).data == [note]
+
+
+def test_what_is_known_to_if_none_match_is_sent_still(
+    service: Service, client: httpx2.Client
+) -> None:
+    """A browser's cache that knows the page as JSON does not get a 304 for its stream."""
+    note = added(client)
+    tag = client.get("/notes/").headers["ETag"]
+    with watching(service, **{"If-None-Match": tag}) as (response, events):
+        assert response.status_code == 200
+        assert next(events).data == [note]
+
+
+def test_a_stream_has_the_headers_that_it_needs(service: Service, client: httpx2.Client) -> None:
+    """Pages of other origins may read it, and neither caches nor proxies hold it back."""
+    added(client)
+    with watching(service, "/notes?take=1&count=true") as (response, _):
+        headers = dict(response.headers)
+    assert {
+        "access-control-allow-origin": "*",
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-store, no-transform",
+        "x-accel-buffering": "no",
+        "x-content-type-options": "nosniff",
+    }.items() <= headers.items()
+    assert not headers.keys() & {"content-length", "etag", "link", "x-total-count"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/event-stream", "text/event-stream; charset=utf-8"),
+        ("TEXT/Event-Stream ;q=1, application/json", "text/event-stream; charset=utf-8"),
+        ("application/json, text/event-stream", "application/json"),
+        ("text/*", "application/json"),
+        ("*/*", "application/json"),
+        ("text/event-streams", "application/json"),
+        ("", "application/json"),
+        (",;,=", "application/json"),
+        ("\x80", "application/json"),
+    ],
+)
+def test_a_stream_is_for_those_who_ask_for_it_first(
+    client: httpx2.Client, accept: str, kind: str
+) -> None:
+    """Only an Accept that begins with text/event-stream gets one; whoever else does gets JSON."""
+    headers = [(b"Accept", accept.encode("latin-1"))]
+    with client.stream("GET", "/notes/", headers=headers) as response:
+        assert response.headers["Content-Type"] == kind
+
+
+def test_what_is_no_list_is_left_alone(client: httpx2.Client) -> None:
+    """One note, a probe, the documentation, HEAD and a write answer as they do without events."""
+    note = added(client)
+    path = f"/notes/{note['id']}/"
+    client.headers.update(EVENTS)
+    assert client.get(path).json() == note
+    assert client.get("/readyz").json() == {"status": "ok"}
+    assert client.get("/openapi.json").json()["paths"]
+    assert client.head("/notes/").headers["Content-Type"] == "application/json"
+    assert client.patch(path, json={"completed": True}).json() == {**note, "completed": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "blamed"),
+    [
+        ("/notes/?take=many", 422, ["take"]),
+        ("/notes/?skip=-1", 422, ["skip"]),
+        ("/notes/9223372036854775807/", 404, []),
+        ("/nothing/", 404, []),
+    ],
+)
+def test_a_refusal_is_a_problem_and_not_a_stream(
+    client: httpx2.Client, path: str, status: int, blamed: list[str]
+) -> None:
+    """What a list refuses, it refuses in the one shape."""
+    answer = client.get(path, headers=EVENTS)
+    assert problem(answer, *blamed) == status
+
+
+def test_no_watcher_goes_back_in_time(service: Service, client: httpx2.Client) -> None:
+    """While a note counts up, whoever comes, leaves and comes back sees it only grow."""
+    path = f"/notes/{added(client, '0')['id']}/"
+    last = 60
+
+    def watch_to_the_end() -> list[int]:
+        seen = [0]
+        while seen[-1] < last:
+            with watching(service) as (_, events):
+                for _ in range(2):
+                    seen.append(int(next(events).data[0]["text"]))
+                    if seen[-1] == last:
+                        break
+        return seen
+
+    with ThreadPoolExecutor(8) as pool:
+        watchers = [pool.submit(watch_to_the_end) for _ in range(8)]
+        for number in range(1, last + 1):
+            client.patch(path, json={"text": str(number)})
+        for watcher in watchers:
+            seen = watcher.result()
+            assert seen == sorted(seen)
+
+
+def test_a_key_is_asked_for(tmp_path: Path) -> None:
+    """Without the key a stream is 401, whoever else watches; with it, it is a stream."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with (
+        Service.gunicorn(tmp_path, APP, DATABASE_URL=url, API_KEYS="secret") as service,
+        watching(service, Authorization="Bearer secret") as (_, events),
+        client_of(service) as client,
+    ):
+        assert next(events).data == []
+        for headers in (EVENTS, {**EVENTS, "Authorization": "Bearer wrong"}):
+            answer = client.get("/notes/", headers=headers)
+            assert problem(answer) == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        client.headers["Authorization"] = "bearer  secret"
+        assert event_with(events, [added(client)])
+
+
+def test_every_list_of_the_app_is_live(tmp_path: Path) -> None:
+    """Together with the products, a list of these is a stream as well."""
+    (tmp_path / "together.py").write_text("from examples import live, products\napp = live.app\n")
+    variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/notes.db", "PYTHONPATH": str(tmp_path)}
+    with (
+        Service.gunicorn(tmp_path, "together:app", **variables) as service,
+        watching(service, "/products/filter/price?max_price=5") as (_, events),
+        client_of(service) as client,
+    ):
+        assert next(events).data == []
+        cup = {"name": "cup", "price": 4.5, "quantity": 1}
+        assert event_with(events, [client.post("/products/", json=cup).json()])
+
+
+def gunicorn(folder: Path, url: str) -> Service:
+    """Return the service as the Procfile starts it."""
+    return Service.gunicorn(folder, APP, DATABASE_URL=url)
+
+
+def uvicorn(folder: Path, url: str) -> Service:
+    """Return the service as the README starts it; uvicorn then waits without an end."""
+    port = str(free_port())
+    command = [sys.executable, "-m", "uvicorn", APP, "--port", port]
+    return Service(command, folder, DATABASE_URL=url, PORT=port)
+
+
+@pytest.mark.parametrize(
+    ("start", "number", "status"),
+    [
+        (gunicorn, signal.SIGTERM, 0),
+        (uvicorn, signal.SIGTERM, -signal.SIGTERM),
+        (uvicorn, signal.SIGINT, 0),
+    ],
+)
+def test_a_stop_ends_streams_at_once(
+    tmp_path: Path, start: Any, number: signal.Signals, status: int
+) -> None:
+    """Each stream ends as it should, and the server does not wait for it."""
+    with (
+        start(tmp_path, f"sqlite:///{tmp_path}/notes.db") as service,
+        ExitStack() as stack,
+    ):
+        streams = [stack.enter_context(watching(service)) for _ in range(8)]
+        for stream in streams:
+            assert next(stream.events).data == []
+        service.process.send_signal(number)
+        assert service.process.wait(8) == status
+        assert [list(stream.events) for stream in streams] == [[]] * 8
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_a_worker_that_is_renewed_ends_its_streams(tmp_path: Path) -> None:
+    """What gunicorn's --max-requests ends is a stream's end as well, and a new worker serves."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    variables = {"WEB_CONCURRENCY": "1", "GUNICORN_CMD_ARGS": "--max-requests=20"}
+    with (
+        Service.gunicorn(tmp_path, APP, DATABASE_URL=url, **variables) as service,
+        watching(service) as (_, events),
+        client_of(service) as client,
+    ):
+        for _ in range(20):
+            client.get("/livez")
+        assert [event.data for event in events] == [[]]
+        with watching(service) as (_, events):
+            assert next(events).data == []
+
+
+def test_more_lists_than_a_worker_asks_for_are_sent_once(tmp_path: Path) -> None:
+    """The 201st list is sent and ends; a list that is asked for anyway is watched still."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with (
+        Service.gunicorn(tmp_path, APP, DATABASE_URL=url, WEB_CONCURRENCY="1") as service,
+        ExitStack() as stack,
+    ):
+        for skip in range(200):
+            request = (
+                f"GET /notes/?skip={skip} HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n"
+            )
+            connection = socket.create_connection(("127.0.0.1", service.port), SECONDS)
+            stack.enter_context(connection)
+            connection.sendall(f"{request}\r\n".encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        with watching(service, "/notes/?skip=200") as (_, events):
+            assert [event.data for event in events] == [[]]
+        with watching(service, "/notes/?skip=0") as (_, events), client_of(service) as client:
+            assert next(events).data == []
+            assert event_with(events, [added(client)])
+
+
+def test_a_database_that_is_away_is_a_problem_and_no_end(tmp_path: Path) -> None:
+    """A stream tells that Postgres is gone, and goes on with its page when it is back."""
+    with (
+        own_postgres() as server,
+        Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url()) as service,
+        watching(service) as (_, events),
+        client_of(service) as client,
+    ):
+        assert next(events).data == []
+        server.stop()
+        away = next(events)
+        assert (away.kind, away.id, away.data["status"]) == ("problem", None, 503)
+        assert problem(client.get("/notes/", headers=EVENTS)) == 503
+        server.start()
+        assert next(events).data == []
+        assert event_with(events, [added(client)])
+
+
+def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(tmp_path: Path) -> None:
+    """Twenty silent watchers get a comment after 15 seconds and cost 15 queries, and none later."""
+    with (
+        own_postgres(log_statement="all") as server,
+        Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url(), WEB_CONCURRENCY="1") as service,
+    ):
+        log = server.folder / "log"
+
+        def questions() -> int:
+            return log.read_text().count("OFFSET")
+
+        with ExitStack() as stack:
+            streams = [stack.enter_context(watching(service)) for _ in range(20)]
+            for stream in streams:
+                assert next(stream.events).data == []
+            before = questions()
+            for stream in streams:
+                assert next(stream.events).kind == "comment"
+            assert 3 < questions() - before < 30
+        until(lambda: time() - log.stat().st_mtime > 3, what="silence")
+        before = questions()
+        with client_of(service) as client:
+            assert client.get("/notes/").json() == []
+        assert questions() == before + 1
