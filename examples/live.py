@@ -98,10 +98,7 @@ class Watch:
     async def ask_on(self) -> None:
         """Ask as long as somebody watches and the server goes on."""
         try:
-            while self.watchers:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ending.wait(), PERIOD)
-                    break
+            while not await ends_within(PERIOD) and self.watchers:
                 await self.ask()
         finally:
             del watches[self.key]
@@ -201,6 +198,13 @@ def stream_headers(page: Answer) -> list[tuple[bytes, bytes]]:
 async def send_part(send: Send, part: bytes) -> None:
     """Send a part of a stream."""
     await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+async def ends_within(seconds: float) -> bool:
+    """Wait, and tell whether the server stops."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ending.wait(), seconds)
+    return ending.is_set()
 
 
 async def receive_nothing() -> Message:

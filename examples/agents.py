@@ -1,0 +1,233 @@
+"""Notes as tools for agents: `uvicorn examples.agents:app` serves the notes, and MCP at /mcp.
+
+It needs the official SDK: `pip install -r examples/requirements.txt`. A tool's call is a request
+to the app itself, with the agent's key, so it has the bounds and the errors of all others.
+In production the Procfile's line names examples.agents:app in place of main:app.
+"""
+
+import json
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx2
+from fastapi import Request, Response
+from mcp.server import Server, ServerRequestContext
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
+from pydantic import TypeAdapter
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import Required, TypedDict  # noqa: UP035  # pydantic's choice before 3.12
+
+import main
+from main import app
+
+
+# Tools
+class NoteId(TypedDict):
+    """Which note it is."""
+
+    note_id: main.Id
+
+
+class NoteChange(main.NotePatch):
+    """Which note it is, and what becomes of it."""
+
+    note_id: main.Id
+
+
+class NotePage(TypedDict, total=False):
+    """A part of the notes."""
+
+    notes: Required[list[main.Note]]
+    next: str
+    total: int
+
+
+def describe(
+    name: str, arguments: Any, result: Any, hints: ToolAnnotations, description: str
+) -> Tool:
+    """Return what an agent is told of a tool; its bounds are those of the service's models."""
+    return Tool(
+        name=name,
+        description=description,
+        input_schema=TypeAdapter(arguments).json_schema(),
+        output_schema=TypeAdapter(result).json_schema(),
+        annotations=hints,
+    )
+
+
+LIST = describe(
+    "list_notes",
+    main.Page,
+    NotePage,
+    ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    "List notes: 20 of them, the oldest first, unless the arguments say otherwise. `q` keeps those"
+    " whose text contains it in upper or lower case, `completed` the done or the open ones, and"
+    " `id` those of these ids. Where there are more, `next` holds the arguments of the next call."
+    " With `count`, `total` tells how many there are in all.",
+)
+CREATE = describe(
+    "create_note",
+    main.NoteIn,
+    main.Note,
+    ToolAnnotations(destructive_hint=False, idempotent_hint=False, open_world_hint=False),
+    "Store a new note, and return it with its id. Two calls make two notes.",
+)
+CHANGE = describe(
+    "change_note",
+    NoteChange,
+    main.Note,
+    ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False),
+    "Change the text of a note, mark it as completed or not, or both, and return the note as it"
+    " then is. What is left out stays as it was; a text replaces the whole text before it.",
+)
+DELETE = describe(
+    "delete_note",
+    NoteId,
+    main.Note,
+    ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False),
+    "Delete a note for good, and return what it was. One that is done is completed rather, by"
+    " change_note.",
+)
+METHODS = {LIST.name: "GET", CREATE.name: "POST", CHANGE.name: "PATCH", DELETE.name: "DELETE"}
+
+
+# Calls
+def call_inside(inner: ASGIApp) -> httpx2.AsyncClient:
+    """Return a client of an app in this process."""
+    transport = httpx2.ASGITransport(inner)
+    return httpx2.AsyncClient(transport=transport, base_url="http://inside", trust_env=False)
+
+
+service = call_inside(app)
+
+
+def as_text(value: Any) -> str:
+    """Return an argument as a URL has it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def note_path(note_id: Any) -> str:
+    """Return the path of a note, whatever an agent takes for its id."""
+    segment = quote(as_text(note_id), safe="", errors="surrogatepass")
+    return f"/notes/{segment.replace('.', '%2E')}/"  # .. would lead out of the notes
+
+
+def list_path(arguments: dict[str, Any]) -> str:
+    """Return the path and the query of a list; a null is a parameter that is left out."""
+    query = {}
+    for name, value in arguments.items():
+        values = value if isinstance(value, list) else [value]
+        query[name] = [as_text(each) for each in values if each is not None]
+    return "/notes/?" + urlencode(query, doseq=True, errors="surrogatepass")
+
+
+def as_page(response: httpx2.Response) -> dict[str, Any]:
+    """Return a list with what its headers say."""
+    page = {"notes": response.json()}
+    if "next" in response.links:
+        page["next"] = urlsplit(response.links["next"]["url"]).query
+    if "X-Total-Count" in response.headers:
+        page["total"] = int(response.headers["X-Total-Count"])
+    return page
+
+
+async def list_tools(
+    _: ServerRequestContext[Any, Request], __: PaginatedRequestParams | None
+) -> ListToolsResult:
+    """Return what there is to call."""
+    return ListToolsResult(tools=[LIST, CREATE, CHANGE, DELETE])
+
+
+async def call_tool(
+    context: ServerRequestContext[Any, Request], params: CallToolRequestParams
+) -> CallToolResult:
+    """Return what the service answers; what it refuses is a result that says why."""
+    if params.name not in METHODS:
+        raise MCPError(INVALID_PARAMS, "There is no tool of this name.")
+    arguments = dict(params.arguments or {})
+    path = "/notes/"
+    if params.name == LIST.name:
+        path = list_path(arguments)
+    if params.name in (CHANGE.name, DELETE.name):
+        path = note_path(arguments.pop("note_id", None))
+    headers = {"Content-Type": "application/json"}
+    if context.request and "authorization" in context.request.headers:
+        headers["Authorization"] = context.request.headers["authorization"]
+    body = json.dumps(arguments)
+    response = await service.request(METHODS[params.name], path, headers=headers, content=body)
+    if response.is_error:
+        reason = TextContent(text=response.json()["detail"])
+        return CallToolResult(content=[reason], is_error=True)
+    result = as_page(response) if params.name == LIST.name else response.json()
+    text = TextContent(text=json.dumps(result, ensure_ascii=False))
+    return CallToolResult(content=[text], structured_content=result)
+
+
+# Endpoint
+server = Server(
+    "notes",
+    title=app.title,
+    version=app.version,
+    on_list_tools=list_tools,
+    on_call_tool=call_tool,
+)
+MOST: int = main.settings.MAX_BODY_BYTES
+
+
+async def speak(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a message by the SDK, which keeps nothing for the next: any worker may get that."""
+    manager = StreamableHTTPSessionManager(
+        server, json_response=True, stateless=True, max_request_body_size=MOST
+    )
+    async with manager.run():
+        await manager.handle_request(scope, receive, send)
+
+
+protocol = call_inside(speak)
+
+
+BODY = {"content": {"application/json": {"schema": {"type": "object"}}}, "required": True}
+
+
+TAKEN: Any = {202: {"description": "A notification was taken"}}
+
+
+@app.post(
+    "/mcp/",
+    max_body_size=MOST,
+    openapi_extra={"requestBody": BODY},
+    responses=TAKEN,
+    tags=["agents"],
+)
+async def call_by_mcp(request: Request) -> Response:
+    """Answer a message of the Model Context Protocol, of revision 2026-07-28 or an older one.
+
+    400 and 404 for an error of the protocol;
+    403 for an Origin that CORS does not allow, 413 or 415 for a body that is none.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None:
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        if (await service.options("/mcp/", headers=preflight)).is_error:
+            return main.problem(403, "CORS_ORIGINS does not name the page's origin.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return main.problem(415, "The body must be JSON, and its Content-Type application/json.")
+    headers = [(b"content-type", b"application/json"), (b"accept", b"*/*")]
+    for name, value in request.headers.raw:
+        if name == b"authorization" or name.startswith(b"mcp-"):
+            headers.append((name, value))
+    reply = await protocol.post("/mcp/", headers=headers, content=await request.body())
+    kept = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return Response(reply.content, reply.status_code, kept, reply.headers.get("content-type"))
