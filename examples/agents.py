@@ -24,33 +24,33 @@ from mcp_types import (
     Tool,
     ToolAnnotations,
 )
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
-from typing_extensions import Required, TypedDict  # noqa: UP035  # pydantic's choice before 3.12
 
 import main
 from main import app
 
 
 # Tools
-class NoteId(TypedDict):
+class NoteId(BaseModel):
     """Which note it is."""
 
     note_id: main.Id
 
 
 class NoteChange(main.NotePatch):
-    """Which note it is, and what becomes of it."""
+    """Which note it is, and what changes in it."""
 
     note_id: main.Id
 
 
-class NotePage(TypedDict, total=False):
-    """A part of the notes."""
+class Notes(BaseModel):
+    """A page of notes, and what its headers tell."""
 
-    notes: Required[list[main.Note]]
-    next: str
-    total: int
+    notes: list[main.Note]
+    next: str = main.omitted(description="The arguments of the page after this one.")
+    total: int = main.omitted(description="How many there are, if `count` was true.")
 
 
 def describe(
@@ -68,8 +68,8 @@ def describe(
 
 LIST = describe(
     "list_notes",
-    main.Page,
-    NotePage,
+    main.NotePage,
+    Notes,
     ToolAnnotations(read_only_hint=True, open_world_hint=False),
     "List notes: 20 of them, the oldest first, unless the arguments say otherwise. `q` keeps those"
     " whose text contains it in upper or lower case, `completed` the done or the open ones, and"
@@ -99,17 +99,24 @@ DELETE = describe(
     "Delete a note for good, and return what it was. One that is done is completed rather, by"
     " change_note.",
 )
-METHODS = {LIST.name: "GET", CREATE.name: "POST", CHANGE.name: "PATCH", DELETE.name: "DELETE"}
+METHODS = {
+    LIST.name: "GET",
+    CREATE.name: "POST",
+    CHANGE.name: "PATCH",
+    DELETE.name: "DELETE",
+}
 
 
 # Calls
-def call_inside(inner: ASGIApp) -> httpx2.AsyncClient:
-    """Return a client of an app in this process."""
-    transport = httpx2.ASGITransport(inner)
-    return httpx2.AsyncClient(transport=transport, base_url="http://inside", trust_env=False)
-
-
-service = call_inside(app)
+async def call_inside(
+    inner: ASGIApp, method: str, path: str, headers: Any, body: bytes = b""
+) -> httpx2.Response:
+    """Return what an app of this process answers; a client would keep its cookies."""
+    url = f"http://inside{path}"
+    request = httpx2.Request(method, url, headers=headers, content=body)
+    response = await httpx2.ASGITransport(inner).handle_async_request(request)
+    await response.aread()
+    return response
 
 
 def as_text(value: Any) -> str:
@@ -164,8 +171,8 @@ async def call_tool(
     headers = {"Content-Type": "application/json"}
     if context.request and "authorization" in context.request.headers:
         headers["Authorization"] = context.request.headers["authorization"]
-    body = json.dumps(arguments)
-    response = await service.request(METHODS[params.name], path, headers=headers, content=body)
+    body = json.dumps(arguments).encode()
+    response = await call_inside(app, METHODS[params.name], path, headers, body)
     if response.is_error:
         reason = TextContent(text=response.json()["detail"])
         return CallToolResult(content=[reason], is_error=True)
@@ -182,52 +189,61 @@ server = Server(
     on_list_tools=list_tools,
     on_call_tool=call_tool,
 )
-MOST: int = main.settings.MAX_BODY_BYTES
 
 
 async def speak(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a message by the SDK, which keeps nothing for the next: any worker may get that."""
+    """Have a message answered by the SDK, which keeps nothing for the next one.
+
+    So any worker may get that.
+    """
     manager = StreamableHTTPSessionManager(
-        server, json_response=True, stateless=True, max_request_body_size=MOST
+        server,
+        json_response=True,
+        stateless=True,
+        max_request_body_size=main.settings.MAX_BODY_BYTES,
     )
     async with manager.run():
         await manager.handle_request(scope, receive, send)
 
 
-protocol = call_inside(speak)
+class Reply(Response):
+    """What the SDK answers. The request inside has a bound on time; this adds none to it."""
+
+    media_type = "application/json"
 
 
-BODY = {"content": {"application/json": {"schema": {"type": "object"}}}, "required": True}
-
-
-TAKEN: Any = {202: {"description": "A notification was taken"}}
+async def cors_allows(origin: str) -> bool:
+    """Tell whether a page of an origin may call the app."""
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    return (await call_inside(app, "OPTIONS", "/mcp/", headers)).is_success
 
 
 @app.post(
     "/mcp/",
-    max_body_size=MOST,
-    openapi_extra={"requestBody": BODY},
-    responses=TAKEN,
-    tags=["agents"],
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/json": {"schema": {"type": "object"}}},
+            "required": True,
+        }
+    },
+    responses={
+        200: {"description": "The result of a call"},
+        202: {"description": "A notification was taken"},
+        400: {"description": "An error of the protocol"},
+        404: {"description": "The protocol has no such method"},
+        **main.problems(403, 413, 415),
+    },
 )
-async def call_by_mcp(request: Request) -> Response:
-    """Answer a message of the Model Context Protocol, of revision 2026-07-28 or an older one.
-
-    400 and 404 for an error of the protocol;
-    403 for an Origin that CORS does not allow, 413 or 415 for a body that is none.
-    """
+async def call_by_mcp(request: Request) -> Reply:
+    """Answer a message of the Model Context Protocol (2026-07-28, and older ones)."""
     origin = request.headers.get("origin")
-    if origin is not None:
-        preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        if (await service.options("/mcp/", headers=preflight)).is_error:
-            return main.problem(403, "CORS_ORIGINS does not name the page's origin.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        return main.problem(415, "The body must be JSON, and its Content-Type application/json.")
+    if origin is not None and not await cors_allows(origin):
+        raise HTTPException(403, "Pages of this origin may not call this service.")
+    main.check_media_type(request)
     headers = [(b"content-type", b"application/json"), (b"accept", b"*/*")]
     for name, value in request.headers.raw:
         if name == b"authorization" or name.startswith(b"mcp-"):
             headers.append((name, value))
-    reply = await protocol.post("/mcp/", headers=headers, content=await request.body())
-    kept = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-    return Response(reply.content, reply.status_code, kept, reply.headers.get("content-type"))
+    reply = await call_inside(speak, "POST", "/mcp/", headers, await request.body())
+    kept = {"Cache-Control": "no-store", **main.NOSNIFF}
+    return Reply(reply.content, reply.status_code, kept)

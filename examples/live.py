@@ -43,7 +43,9 @@ class Answer:
 
     def is_page(self) -> bool:
         """Tell whether this is a page of a list."""
-        return self.status == 200 and "etag" in self.headers and self.body.startswith(b"[")
+        return (
+            self.status == 200 and "etag" in self.headers and self.body.startswith(b"[")
+        )
 
     def mark(self) -> str:
         """Return what tells this answer from others: the ETag of a page, else the status."""
@@ -91,7 +93,9 @@ class Watch:
         self.asked_at = 0.0  # when the newest answer was asked for
         self.mark = ""
         self.event = b""
-        self.known = b'""'  # the tag of the page that need not be sent again; "" is no page's
+        self.known = (
+            b'""'  # the tag of the page that need not be sent again; "" is no page's
+        )
         self.news: asyncio.Future[None] = asyncio.Future()
         self.task = asyncio.create_task(self.ask_on())
 
@@ -133,13 +137,17 @@ class Watch:
         try:
             while not gone.done() and not self.task.done():
                 if self.asked_at < since:
-                    self.known = b'""'  # the newest answer may be older than what was seen
+                    self.known = (
+                        b'""'  # the newest answer may be older than what was seen
+                    )
                 elif self.mark != seen:
                     seen = self.mark
                     await send_part(send, self.event)
                     continue  # meanwhile there may be news
                 waited = [gone, self.news]
-                done, _ = await asyncio.wait(waited, timeout=SILENCE, return_when="FIRST_COMPLETED")
+                done, _ = await asyncio.wait(
+                    waited, timeout=SILENCE, return_when="FIRST_COMPLETED"
+                )
                 if not done:
                     await send_part(send, KEEPALIVE_COMMENT)
         finally:
@@ -190,7 +198,9 @@ def stream_headers(page: Answer) -> list[tuple[bytes, bytes]]:
     for name in ("content-length", "etag", "link", "x-total-count"):
         del headers[name]
     headers["content-type"] = "text/event-stream; charset=utf-8"
-    headers["cache-control"] = "no-store, no-transform"  # what compresses would hold it back
+    headers["cache-control"] = (
+        "no-store, no-transform"  # what compresses would hold it back
+    )
     headers["x-accel-buffering"] = "no"  # as nginx would
     return headers.raw
 
@@ -221,7 +231,9 @@ async def receive_all(receive: Receive) -> None:
 end_server = uvicorn.Server.shutdown
 
 
-async def end_streams_first(server: uvicorn.Server, sockets: list[socket] | None = None) -> None:
+async def end_streams_first(
+    server: uvicorn.Server, sockets: list[socket] | None = None
+) -> None:
     """Stop a server; by itself it would wait for the streams, and tell the app only after them."""
     ending.set()
     await end_server(server, sockets)

@@ -1,8 +1,11 @@
 """The tools of examples/agents.py, called by the official client over HTTP."""
 
+import ast
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
 from tests.fixtures import ORIGIN, problem
-from tests.servers import Postgres, Service, own_postgres
+from tests.servers import ROOT, Postgres, Service, own_postgres
 
 T = TypeVar("T")
 APP = "examples.agents:app"
@@ -55,14 +58,19 @@ def sender(service: Service) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def http(service: Service) -> Iterator[httpx2.Client]:
     """A client, from another origin, of the service without a note."""
-    with httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}, timeout=30) as client:
+    with httpx2.Client(
+        base_url=service.url, headers={"Origin": ORIGIN}, timeout=30
+    ) as client:
         for note in client.get("/notes/", params={"take": 100}).json():
             client.delete(f"/notes/{note['id']}/")
         yield client
 
 
 def converse(
-    service: Service, talk: Callable[[Client], Awaitable[T]], mode: str = "auto", **headers: str
+    service: Service,
+    talk: Callable[[Client], Awaitable[T]],
+    mode: str = "auto",
+    **headers: str,
 ) -> T:
     """Return what comes of a talk that the official client has with a service.
 
@@ -93,7 +101,12 @@ def text_of(result: CallToolResult) -> str:
 
 def message(method: str, **params: Any) -> dict[str, Any]:
     """Return a request as JSON-RPC has it."""
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"_meta": META} | params}
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": method,
+        "params": {"_meta": META} | params,
+    }
 
 
 def envelope(body: dict[str, Any], **changed: str) -> dict[str, str]:
@@ -105,7 +118,9 @@ def envelope(body: dict[str, Any], **changed: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_talk_is_answered_word_for_word(service: Service, http: httpx2.Client, mode: str) -> None:
+def test_a_talk_is_answered_word_for_word(
+    service: Service, http: httpx2.Client, mode: str
+) -> None:
     """What is made, changed and deleted by tools comes back, as text too, and is what HTTP has."""
 
     async def talk(client: Client) -> None:
@@ -117,7 +132,10 @@ def test_a_talk_is_answered_word_for_word(service: Service, http: httpx2.Client,
 
         note = await result("create_note", text="Käse 🧀 kaufen")
         assert note == {"id": note["id"], "text": "Käse 🧀 kaufen", "completed": False}
-        assert await result("list_notes", q="käse", count=True) == {"notes": [note], "total": 1}
+        assert await result("list_notes", q="käse", count=True) == {
+            "notes": [note],
+            "total": 1,
+        }
         changed = {**note, "completed": True}
         assert await result("change_note", note_id=note["id"], completed=True) == changed
         assert http.get("/notes/").json() == [changed]
@@ -169,9 +187,16 @@ def test_the_tools_are_described_with_the_bounds_of_the_service(service: Service
     assert change["properties"].keys() == {"note_id", "text", "completed"}
     assert change["properties"]["note_id"]["maximum"] == 2**63 - 1
     assert change["required"] == ["note_id"]
-    assert tools["list_notes"].input_schema["properties"].keys() >= {"skip", "take", "q", "after"}
+    assert tools["list_notes"].input_schema["properties"].keys() >= {
+        "skip",
+        "take",
+        "q",
+        "after",
+    }
     hints = {name: tool.annotations for name, tool in tools.items()}
-    assert [name for name, hint in hints.items() if hint and hint.read_only_hint] == ["list_notes"]
+    assert [name for name, hint in hints.items() if hint and hint.read_only_hint] == [
+        "list_notes"
+    ]
     assert [name for name, hint in hints.items() if hint and hint.destructive_hint] == [
         "change_note",
         "delete_note",
@@ -194,7 +219,9 @@ def test_next_leads_through_all_notes(service: Service, http: httpx2.Client) -> 
 
     assert converse(service, walk) == notes
     chosen = [notes[1]["id"], notes[3]["id"]]
-    found = call(service, "list_notes", id=chosen, sort="-id", after=None).structured_content
+    found = call(
+        service, "list_notes", id=chosen, sort="-id", after=None
+    ).structured_content
     assert found == {"notes": [notes[3], notes[1]]}
 
 
@@ -215,6 +242,7 @@ def test_next_leads_through_all_notes(service: Service, http: httpx2.Client) -> 
         ("delete_note", {"note_id": 2**63 - 1}, f"id {2**63 - 1}"),
         ("delete_note", {"note_id": "1/../2"}, ""),
         ("delete_note", {"note_id": True}, "note_id"),
+        ("list_notes", {"limit": 5}, "take"),
         ("list_notes", {"take": -1}, "take"),
         ("list_notes", {"take": 1.5}, "take"),
         ("list_notes", {"completed": "maybe"}, "completed"),
@@ -224,7 +252,11 @@ def test_next_leads_through_all_notes(service: Service, http: httpx2.Client) -> 
     ],
 )
 def test_what_the_service_refuses_is_a_result_that_says_why(
-    service: Service, http: httpx2.Client, tool: str, arguments: dict[str, Any], reason: str
+    service: Service,
+    http: httpx2.Client,
+    tool: str,
+    arguments: dict[str, Any],
+    reason: str,
 ) -> None:
     """A model is told what was wrong, in a sentence, and nothing is changed."""
     note = http.post("/notes/", json={"text": "as it is"}).json()
@@ -236,8 +268,30 @@ def test_what_the_service_refuses_is_a_result_that_says_why(
     assert http.get("/notes/").json() == [note]
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments", "reason"),
+    [
+        ("create_note", {"text": "\ud800"}, "text: must not contain a lone surrogate."),
+        ("change_note", {"note_id": "\ud800", "text": "x"}, "note_id: "),
+        ("list_notes", {"q": "\ud800", "sort": "\udfff"}, "sort: "),
+        ("create_note", {"text": float("nan")}, "text: "),
+    ],
+)
+def test_what_json_can_write_and_no_text_can_hold_is_refused(
+    http: httpx2.Client, tool: str, arguments: dict[str, Any], reason: str
+) -> None:
+    """A lone surrogate, or NaN, is what was wrong, and no bug."""
+    body = message("tools/call", name=tool, arguments=arguments)
+    headers = {**envelope(body), "Content-Type": "application/json"}
+    result = http.post("/mcp", content=json.dumps(body), headers=headers).json()["result"]
+    assert result["isError"]
+    assert result["content"][0]["text"].startswith(reason)
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_a_tool_that_is_not_there_is_an_error_of_the_protocol(service: Service, mode: str) -> None:
+def test_a_tool_that_is_not_there_is_an_error_of_the_protocol(
+    service: Service, mode: str
+) -> None:
     """To call it is no result, but -32602."""
 
     async def talk(client: Client) -> None:
@@ -268,7 +322,9 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
             assert not result.is_error
 
 
-def test_a_page_of_an_origin_that_cors_does_not_name_calls_nothing(tmp_path: Path) -> None:
+def test_a_page_of_an_origin_that_cors_does_not_name_calls_nothing(
+    tmp_path: Path,
+) -> None:
     """Another Origin than the allowed ones is 403, whether or not a browser would have asked."""
     variables = {
         "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db",
@@ -278,7 +334,13 @@ def test_a_page_of_an_origin_that_cors_does_not_name_calls_nothing(tmp_path: Pat
     body = message("tools/call", name="create_note", arguments={"text": "x"})
     statuses = {}
     with Service.gunicorn(tmp_path, APP, **variables) as service:
-        for origin in (ORIGIN, "https://a.preview.example", "https://evil.example", "null", ""):
+        for origin in (
+            ORIGIN,
+            "https://a.preview.example",
+            "https://evil.example",
+            "null",
+            "",
+        ):
             headers = {**envelope(body), "Origin": origin}
             answer = httpx2.post(f"{service.url}/mcp", json=body, headers=headers)
             statuses[origin] = answer.status_code
@@ -286,7 +348,8 @@ def test_a_page_of_an_origin_that_cors_does_not_name_calls_nothing(tmp_path: Pat
             assert shared == (origin if answer.status_code == 200 else None)
             if answer.status_code == 403:
                 assert answer.headers["Content-Type"] == "application/problem+json"
-                assert answer.json()["detail"] == "CORS_ORIGINS does not name the page's origin."
+                detail = "Pages of this origin may not call this service."
+                assert answer.json()["detail"] == detail
         notes = httpx2.get(f"{service.url}/notes/").json()
     assert statuses == {
         ORIGIN: 200,
@@ -299,14 +362,18 @@ def test_a_page_of_an_origin_that_cors_does_not_name_calls_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
-def test_what_is_no_call_is_refused_in_the_one_shape(http: httpx2.Client, path: str) -> None:
+def test_what_is_no_call_is_refused_in_the_one_shape(
+    http: httpx2.Client, path: str
+) -> None:
     """405, 413 and 415 are what they are everywhere."""
     for method in ("GET", "DELETE", "PUT"):
         answer = http.request(method, path)
         assert problem(answer) == 405
         assert answer.headers["Allow"] == "POST"
     for kind in ("text/plain", "application/jsonl", "", "application"):
-        assert problem(http.post(path, content=b"{}", headers={"Content-Type": kind})) == 415
+        assert (
+            problem(http.post(path, content=b"{}", headers={"Content-Type": kind})) == 415
+        )
     headers = {"Content-Type": "application/json"}
     large = b" " * 1_048_577
     assert problem(http.post(path, content=large, headers=headers)) == 413
@@ -327,7 +394,12 @@ def test_what_is_no_call_is_refused_in_the_one_shape(http: httpx2.Client, path: 
         (message("tools/lists"), {}, 404, -32601),
         (message("prompts/list"), {}, 404, -32601),
         (message("subscriptions/listen", notifications={}), {}, 404, -32601),
-        (message("tools/call", name="list_notes"), {"Mcp-Name": "delete_note"}, 400, -32020),
+        (
+            message("tools/call", name="list_notes"),
+            {"Mcp-Name": "delete_note"},
+            400,
+            -32020,
+        ),
         (message("tools/call", name=5), {"Mcp-Name": "5"}, 400, -32020),
         (message("tools/call", name="list_notes", arguments=5), {}, 400, -32602),
         ([message("tools/list")], {"Mcp-Method": "tools/list"}, 400, -32600),
@@ -369,21 +441,61 @@ def test_a_database_that_is_away_is_a_result_that_says_so(tmp_path: Path) -> Non
         assert not call(service, "create_note", text="x").is_error
 
 
+def test_the_program_of_the_documentation_stores_a_note(
+    service: Service, http: httpx2.Client
+) -> None:
+    """It runs as it is, and prints what it stored."""
+    [program] = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/extras.md").read_text(), re.DOTALL
+    )
+    program = program.replace("http://127.0.0.1:8000", service.url)
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    [note] = http.get("/notes/").json()
+    assert note["text"] == "fix tap in kitchen sink"
+    assert ast.literal_eval(printed) == note
+
+
 def test_the_endpoint_is_documented(http: httpx2.Client) -> None:
     """OpenAPI has /mcp/ beside the notes."""
     operation = http.get("/openapi.json").json()["paths"]["/mcp/"]["post"]
     assert operation["operationId"] == "call_by_mcp"
     assert operation["requestBody"]["required"]
-    assert operation["responses"].keys() >= {"200", "202", "400", "403", "404", "413", "415"}
+    assert operation["responses"].keys() >= {
+        "200",
+        "202",
+        "400",
+        "403",
+        "404",
+        "413",
+        "415",
+    }
 
 
 # Messages that no client would send: most of each is right, so that it gets far.
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None)),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-PARAMETERS = "note_id text completed skip take sort after count q id".split()
+PARAMETERS = [
+    "note_id",
+    "text",
+    "completed",
+    "skip",
+    "take",
+    "sort",
+    "after",
+    "count",
+    "q",
+    "id",
+]
 
 
 def mostly(*usual: Any) -> st.SearchStrategy[Any]:
@@ -397,8 +509,16 @@ def messages(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     method = draw(mostly("tools/call", "tools/call", "tools/list", "initialize"))
     name = draw(mostly("list_notes", "create_note", "change_note", "delete_note"))
     some = st.dictionaries(st.sampled_from(PARAMETERS), mostly(1, "a", True), max_size=3)
-    params = {"_meta": draw(mostly(META)), "name": name, "arguments": draw(some | ANYTHING)}
-    document = {"jsonrpc": draw(mostly("2.0")), "method": method, "params": draw(mostly(params))}
+    params = {
+        "_meta": draw(mostly(META)),
+        "name": name,
+        "arguments": draw(some | ANYTHING),
+    }
+    document = {
+        "jsonrpc": draw(mostly("2.0")),
+        "method": method,
+        "params": draw(mostly(params)),
+    }
     if draw(st.integers(0, 9)):
         document["id"] = draw(mostly(1, "a"))
     headers = {

@@ -1,8 +1,10 @@
 """The live lists of examples/live.py, read from running workers as a page's script reads them."""
 
 import json
+import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ import psutil
 import pytest
 
 from tests.fixtures import ORIGIN, problem
-from tests.servers import Postgres, Service, free_port, own_postgres, until
+from tests.servers import ROOT, Postgres, Service, free_port, needs, own_postgres, until
 
 APP = "examples.live:app"
 EVENTS = {"Accept": "text/event-stream"}
@@ -57,7 +59,9 @@ def read_events(lines: Iterator[str]) -> Iterator[Event]:
 def watching(service: Service, path: str = "/notes/", **headers: str) -> Iterator[Stream]:
     """Lend a stream of a list."""
     headers = {**EVENTS, "Origin": ORIGIN, **headers}
-    with httpx2.stream("GET", service.url + path, headers=headers, timeout=SECONDS) as response:
+    with httpx2.stream(
+        "GET", service.url + path, headers=headers, timeout=SECONDS
+    ) as response:
         yield Stream(response, read_events(response.iter_lines()))
 
 
@@ -73,7 +77,9 @@ def client_of(service: Service) -> httpx2.Client:
     """Return a client from another origin, which makes a connection for every call."""
     limits = httpx2.Limits(max_keepalive_connections=0)
     headers = {"Origin": ORIGIN}
-    return httpx2.Client(base_url=service.url, headers=headers, limits=limits, timeout=SECONDS)
+    return httpx2.Client(
+        base_url=service.url, headers=headers, limits=limits, timeout=SECONDS
+    )
 
 
 @contextmanager
@@ -176,7 +182,10 @@ def test_an_unknown_last_event_id_gets_the_page(
 ) -> None:
     """Whatever Last-Event-ID holds that is not the page's ETag, the page is sent."""
     note = added(client)
-    headers = [(b"Accept", b"text/event-stream"), (b"Last-Event-ID", last_id.encode("latin-1"))]
+    headers = [
+        (b"Accept", b"text/event-stream"),
+        (b"Last-Event-ID", last_id.encode("latin-1")),
+    ]
     with client.stream("GET", "/notes/", headers=headers) as response:
         assert next(read_events(response.iter_lines())).data == [note]
 
@@ -192,7 +201,9 @@ def test_what_is_known_to_if_none_match_is_sent_still(
         assert next(events).data == [note]
 
 
-def test_a_stream_has_the_headers_that_it_needs(service: Service, client: httpx2.Client) -> None:
+def test_a_stream_has_the_headers_that_it_needs(
+    service: Service, client: httpx2.Client
+) -> None:
     """Pages of other origins may read it, and neither caches nor proxies hold it back."""
     added(client)
     with watching(service, "/notes?take=1&count=true") as (response, _):
@@ -239,7 +250,10 @@ def test_what_is_no_list_is_left_alone(client: httpx2.Client) -> None:
     assert client.get("/readyz").json() == {"status": "ok"}
     assert client.get("/openapi.json").json()["paths"]
     assert client.head("/notes/").headers["Content-Type"] == "application/json"
-    assert client.patch(path, json={"completed": True}).json() == {**note, "completed": True}
+    assert client.patch(path, json={"completed": True}).json() == {
+        **note,
+        "completed": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -302,16 +316,59 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
 
 def test_every_list_of_the_app_is_live(tmp_path: Path) -> None:
     """Together with the products, a list of these is a stream as well."""
-    (tmp_path / "together.py").write_text("from examples import live, products\napp = live.app\n")
-    variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/notes.db", "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "together.py").write_text(
+        "from examples import live, products\napp = live.app\n"
+    )
+    variables = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db",
+        "PYTHONPATH": str(tmp_path),
+    }
     with (
         Service.gunicorn(tmp_path, "together:app", **variables) as service,
-        watching(service, "/products/filter/price?max_price=5") as (_, events),
+        watching(service, "/products/filter/price?min_price=1&max_price=5") as (
+            _,
+            events,
+        ),
         client_of(service) as client,
     ):
         assert next(events).data == []
         cup = {"name": "cup", "price": 4.5, "quantity": 1}
         assert event_with(events, [client.post("/products/", json=cup).json()])
+
+
+def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> None:
+    """Node runs it: it shows each page once, and comes back when the workers are renewed."""
+    needs("node")
+    [script] = re.findall(
+        r"```js\n(.*?)```", (ROOT / "docs/extras.md").read_text(), re.DOTALL
+    )
+    show = "(page, kind) => console.log(JSON.stringify([kind ?? 'message', page]))"
+    variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/notes.db", "API_KEYS": "secret"}
+    with (
+        Service.gunicorn(tmp_path, APP, **variables) as service,
+        client_of(service) as client,
+        subprocess.Popen(
+            [
+                "node",
+                "--eval",
+                f"{script} watch('{service.url}/notes/', 'secret', {show})",
+            ],
+            stdout=subprocess.PIPE,
+        ) as node,
+    ):
+        assert node.stdout
+        client.headers["Authorization"] = "Bearer secret"
+        workers = psutil.Process(service.process.pid).children()
+        try:
+            assert json.loads(node.stdout.readline()) == ["message", []]
+            first = added(client, "a: b\u2028\n\n\U0001f331")
+            assert json.loads(node.stdout.readline()) == ["message", [first]]
+            service.process.send_signal(signal.SIGHUP)
+            until(lambda: not any(worker.is_running() for worker in workers))
+            second = added(client)
+            assert json.loads(node.stdout.readline()) == ["message", [first, second]]
+        finally:
+            node.kill()
 
 
 def gunicorn(folder: Path, url: str) -> Service:
@@ -375,16 +432,17 @@ def test_more_lists_than_a_worker_asks_for_are_sent_once(tmp_path: Path) -> None
         ExitStack() as stack,
     ):
         for skip in range(200):
-            request = (
-                f"GET /notes/?skip={skip} HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n"
-            )
+            request = f"GET /notes/?skip={skip} HTTP/1.1\r\nHost: notes\r\n"
             connection = socket.create_connection(("127.0.0.1", service.port), SECONDS)
             stack.enter_context(connection)
-            connection.sendall(f"{request}\r\n".encode())
+            connection.sendall(f"{request}Accept: text/event-stream\r\n\r\n".encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         with watching(service, "/notes/?skip=200") as (_, events):
             assert [event.data for event in events] == [[]]
-        with watching(service, "/notes/?skip=0") as (_, events), client_of(service) as client:
+        with (
+            watching(service, "/notes/?skip=0") as (_, events),
+            client_of(service) as client,
+        ):
             assert next(events).data == []
             assert event_with(events, [added(client)])
 
@@ -407,11 +465,15 @@ def test_a_database_that_is_away_is_a_problem_and_no_end(tmp_path: Path) -> None
         assert event_with(events, [added(client)])
 
 
-def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(tmp_path: Path) -> None:
+def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(
+    tmp_path: Path,
+) -> None:
     """Twenty silent watchers get a comment after 15 seconds and cost 15 queries, and none later."""
     with (
         own_postgres(log_statement="all") as server,
-        Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url(), WEB_CONCURRENCY="1") as service,
+        Service.gunicorn(
+            tmp_path, APP, DATABASE_URL=server.url(), WEB_CONCURRENCY="1"
+        ) as service,
     ):
         log = server.folder / "log"
 
