@@ -1,77 +1,74 @@
-# Each target sets itself up: .venv is made once, and filled again when the requirements change.
-PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+# Each target sets itself up: see tools/environment.py.
+# Without PYTHON=..., a .venv that is whole keeps its Python, and python3 makes one that is not.
+PYTHON ?= $(shell test -d .venv/installed && .venv/bin/python -c "" 2>/dev/null \
+	&& echo .venv/bin/python || echo python3)
+BIN := .venv/bin
 NEWEST := .venv-newest
-.PHONY: run test lint demo bench scale soak fuzz audit sbom newest test-latest update
+.PHONY: help run test lint demo bench scale rude soak fuzz audit sbom test-latest update
+.PHONY: runtime development newest
 
-run: $(VENV)/run
+help: ## list the targets, as make alone does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: runtime ## serve at 127.0.0.1:8000, on SQLite unless DATABASE_URL says otherwise
 	@exec $(BIN)/python main.py
 
 # Four at a time: many tests wait for a server, and not for a processor.
-test: $(VENV)/dev
+test: development ## run all tests, on SQLite and on a Postgres of their own
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 12
 
-lint: $(VENV)/dev
+lint: development ## check form and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The example page on a port of its own, beside the service on the one that the page expects.
-demo: $(VENV)/run
-	@echo "The page: http://127.0.0.1:8080/"
-	@$(BIN)/python -m http.server 8080 --bind 127.0.0.1 --directory examples >/dev/null 2>&1 & \
-	trap "kill $$!" EXIT; trap exit INT TERM; HOST=127.0.0.1 PORT=8000 $(BIN)/python main.py
+demo: runtime ## show the example page, at 127.0.0.1:8080
+	@exec $(BIN)/python -m tools.demo
 
-bench: $(VENV)/dev
+bench: development ## measure against other servers under load
 	@if command -v npm >/dev/null; then npm ci --prefix bench/peers --no-audit --no-fund --silent; fi
 	$(BIN)/python -m bench.bench
 
-scale: $(VENV)/dev
+scale: development ## measure with a million notes
 	$(BIN)/python -m bench.scale
 
-# Slower than `make test`: the faults ten times over and under more load, and many more random requests.
-soak: $(VENV)/dev
+rude: development ## measure what others get beside one rude client
+	$(BIN)/python -m bench.rude
+
+# A line for each kind of trial.
+soak: development ## test the faults for much longer and under more load
 	for round in 1 2 3 4 5 6 7 8 9 10; do \
 		SOAK=10 $(BIN)/python -m pytest -v tests/test_faults.py || exit 1; \
 	done
 
-fuzz: $(VENV)/dev
+fuzz: development ## test with 20,000 random requests
 	FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -s tests/test_fuzz.py
 
-# Suspicious code, and known vulnerabilities: that asks a service on the internet, and fails where it cannot be reached.
-audit: $(VENV)/dev
+# pip-audit asks a service on the internet. Where that gives no answer, the last line of a long
+# traceback says why; where it gives one, the last line sums it up.
+audit: development ## look for suspicious code and for known vulnerabilities
 	$(BIN)/bandit --quiet main.py
-	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt \
+		2> .venv/audit || { tail -n 1 .venv/audit; echo "The audit has not passed."; exit 1; }
 
-sbom: $(VENV)/dev
+sbom: development ## write what production installs to sbom.json
 	$(BIN)/cyclonedx-py requirements requirements.txt --output-reproducible --output-file sbom.json
 
-$(VENV)/run: requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	@touch $@
-
-$(VENV)/dev: requirements-dev.txt $(VENV)/run
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
-	@touch $@
-
-# All packages without their pins, for an environment of their own.
-newest:
-	$(PYTHON) -m venv --clear $(NEWEST)
-	sed -n 's/==[^;]*//p' requirements.txt requirements-dev.txt > $(NEWEST)/names
-
-test-latest: newest
+test-latest: newest ## run the tests on the newest version of every package
 	$(NEWEST)/bin/python -m pip install --quiet --upgrade --requirement $(NEWEST)/names
 	$(NEWEST)/bin/python -m pytest
 
-# The newest versions that the oldest Python takes, too, whichever Python runs this.
-update: newest
+update: newest ## pin the newest versions that Python 3.11 takes, too
 	$(NEWEST)/bin/python -m pip install --quiet uv
-	$(NEWEST)/bin/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 $(NEWEST)/names > $(NEWEST)/pins
-	for file in requirements.txt requirements-dev.txt; do \
-		awk -F'==' 'function key(n) { gsub("[-_.]+", "-", n); return tolower(n) } \
-			NR == FNR { pin[key($$1)] = $$2; next } \
-			NF == 2 { rest = match($$2, ";") ? substr($$2, RSTART) : ""; $$0 = $$1 "==" pin[key($$1)] rest } \
-			{ print }' $(NEWEST)/pins $$file > $(NEWEST)/$$file && cp $(NEWEST)/$$file $$file; \
-	done
+	$(NEWEST)/bin/python -m tools.requirements update
+
+runtime:
+	@$(PYTHON) -m tools.environment requirements.txt
+
+development:
+	@$(PYTHON) -m tools.environment requirements-dev.txt
+
+# An environment of its own for what is not pinned.
+newest: runtime
+	$(BIN)/python -m venv --clear $(NEWEST)
+	$(BIN)/python -m tools.requirements names > $(NEWEST)/names

