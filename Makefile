@@ -22,8 +22,8 @@ lint: development ## check form and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: runtime ## show the example page, at 127.0.0.1:8080
-	@exec $(BIN)/python -m tools.demo
+demo: runtime ## show the example page, at 127.0.0.1:8080/demo/
+	@exec $(BIN)/python -m examples.demo
 
 bench: development ## measure against other servers under load
 	@if command -v npm >/dev/null; then npm ci --prefix bench/peers --no-audit --no-fund --silent; fi

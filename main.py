@@ -1129,7 +1129,8 @@ async def refuse(request: Request, error: Any) -> Response:
 def methods_of(scope: Scope) -> set[str]:
     """Return all methods of a path; Starlette names those of its first route only."""
     routes: Any = [route for route in app.routes if route.matches(scope)[0].value]
-    methods = {method for route in routes for method in route.methods}
+    # What is mounted has no methods of its own.
+    methods = {method for route in routes for method in getattr(route, "methods", [])}
     if "GET" in methods:
         methods.add("HEAD")
     return methods

@@ -1,6 +1,6 @@
 """Notes as tools for agents: `uvicorn examples.agents:app` serves the notes, and MCP at /mcp.
 
-It needs the official SDK: `pip install -r examples/requirements.txt`. A tool's call is a request
+It needs the official SDK: `pip install -r requirements-agents.txt`. A tool's call is a request
 to the app itself, with the agent's key, so it has the bounds and the errors of all others.
 In production the Procfile's line names examples.agents:app in place of main:app.
 """

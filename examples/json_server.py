@@ -20,7 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import main
 from main import app
 
-PAGING = {"_page": "skip", "_start": "skip", "_end": "take", "_limit": "take", "_per_page": "take"}
+PAGING = {
+    "_page": "skip",
+    "_start": "skip",
+    "_end": "take",
+    "_limit": "take",
+    "_per_page": "take",
+}
 ORDER = {"_sort": "sort", "_order": "_order"}
 FAR = 10**15  # JavaScript's whole numbers are exact up to there
 
@@ -30,19 +36,25 @@ class Listing(NamedTuple):
     """What a list takes."""
 
     schemas: dict[str, Any]  # of its own parameters
-    names: dict[str, str]  # all that a client may use, each with the parameter that it stands for
+    names: dict[
+        str, str
+    ]  # all that a client may use, each with the parameter that it stands for
     most: int  # items that one answer may hold; 0 where there are no pages
 
 
 def drop_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without its choice of null."""
-    choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
+    choices = [
+        choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"
+    ]
     return choices[0] if choices else schema
 
 
 def read_listing(operation: dict[str, Any], columns: dict[str, Any]) -> Listing:
     """Return what a list takes, by its operation and its items' properties."""
-    parameters = [each for each in operation.get("parameters", []) if each["in"] == "query"]
+    parameters = [
+        each for each in operation.get("parameters", []) if each["in"] == "query"
+    ]
     schemas = {each["name"]: drop_null(each["schema"]) for each in parameters}
     names: dict[str, str] = {}
     most = schemas.get("take", {}).get("maximum", 0)
@@ -69,7 +81,9 @@ def read_listings() -> dict[re.Pattern[str], Listing]:
             if "$ref" in item:
                 item = document["components"]["schemas"][item["$ref"].rpartition("/")[2]]
             pattern, _, _ = compile_path(path)
-            listings[pattern] = read_listing(operations["get"], item.get("properties", {}))
+            listings[pattern] = read_listing(
+                operations["get"], item.get("properties", {})
+            )
     return listings
 
 
@@ -107,7 +121,10 @@ class Translation:
             source = self.sources.setdefault(own, name)
             if name not in self.listing.names:
                 self.errors[name] = "is not a parameter of this list"
-            elif own in self.values and self.listing.schemas.get(own, {}).get("type") != "array":
+            elif (
+                own in self.values
+                and self.listing.schemas.get(own, {}).get("type") != "array"
+            ):
                 self.errors[name] = f"is one too many beside {source}"
             self.values.setdefault(own, []).append(value)
         if "_page" in self.query and {"_end", "after"} & self.query.keys():
@@ -133,7 +150,10 @@ class Translation:
             if size > self.listing.most:
                 self.errors["_end"] = f"must be at most {self.listing.most} after _start"
             self.values["take"] = [max(size, 0)]
-        elif self.listing.most and not {"skip", "take", "after", "_limit"} & self.query.keys():
+        elif (
+            self.listing.most
+            and not {"skip", "take", "after", "_limit"} & self.query.keys()
+        ):
             self.values["take"] = [self.listing.most]
 
     def read_order(self) -> None:
@@ -162,11 +182,15 @@ class Translation:
             return
         last = ceil(int(headers["X-Total-Count"]) / self.size)
         pages = {"first": 1, "prev": self.page - 1, "next": self.page + 1, "last": last}
-        others = [(name, value) for name, value in self.query.multi_items() if name != "_page"]
+        others = [
+            (name, value) for name, value in self.query.multi_items() if name != "_page"
+        ]
         links = []
         for relation, page in pages.items():
             if 1 <= page <= last:
-                links.append(f'<?{urlencode([*others, ("_page", page)])}>; rel="{relation}"')
+                links.append(
+                    f'<?{urlencode([*others, ("_page", page)])}>; rel="{relation}"'
+                )
         if self.page <= last > 1:
             headers["Link"] = ", ".join(links)
 

@@ -37,6 +37,8 @@ async def read_labels(
 
 
 @app.get("/parcels/", response_model=list[Parcel])
-async def read_parcels(take: Annotated[int, Query(le=3)] = 1, q: str = "") -> list[Parcel]:
+async def read_parcels(
+    take: Annotated[int, Query(le=3)] = 1, q: str = ""
+) -> list[Parcel]:
     """Return parcels, which tell what was asked for."""
     return [{"sender": q, "address": None}] * take

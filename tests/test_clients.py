@@ -61,7 +61,9 @@ def node_test(file: Path, service: Service) -> None:
 
 
 @pytest.mark.parametrize("client", ["react_admin", "refine"])
-def test_clients_of_json_server_work_unmodified(client: str, json_server: Service) -> None:
+def test_clients_of_json_server_work_unmodified(
+    client: str, json_server: Service
+) -> None:
     """A client published for json-server does all of its calls, and shows what a 422 says."""
     node_test(FOLDER / f"{client}.mjs", json_server)
 
