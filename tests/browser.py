@@ -16,12 +16,13 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.servers import ROOT
 
-# The sandbox does not start as root; pages that share a process open faster; the rest keeps
+# The sandbox does not start as root; fewer processes open pages faster; the rest keeps
 # Chromium off the network.
 OPTIONS = [
     "--no-sandbox",
     "--disable-site-isolation-trials",
     "--disable-gpu",
+    "--in-process-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
