@@ -56,6 +56,7 @@ log = logging.getLogger("uvicorn.error")
 # Settings
 
 SSLMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+DEFAULT_URL = "sqlite:///./notes.db"
 ORIGIN = re.compile(r"null|[\w.+-]+://[^\s,/*]+")
 
 
@@ -105,7 +106,7 @@ class Settings(BaseModel):
         if self.DATABASE_URL:
             return self.DATABASE_URL
         if not any(name.islower() for name in self.model_fields_set):
-            return "sqlite:///./notes.db"
+            return DEFAULT_URL
         login = f"{quote(self.db_username, '')}:{quote(self.db_password, '')}"
         server = f"{login}@{self.host_server}:{self.db_server_port}"
         ssl_mode = self.ssl_mode.replace("required", "require")
@@ -259,8 +260,22 @@ Text = Annotated[
 Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$", examples=["tap"])]
 # A list, as it may be sent in more than one line (RFC 9110, 5.3).
 Tags = Annotated[list[str], WithJsonSchema({"type": "string", "examples": ['"5c1e"']})]
-IfMatch = Annotated[Tags, Header(alias="If-Match", default_factory=list)]
-IfNoneMatch = Annotated[Tags, Header(alias="If-None-Match", default_factory=list)]
+IfMatch = Annotated[
+    Tags,
+    Header(
+        alias="If-Match",
+        default_factory=list,
+        description="Tags that the note may have; with any other it is left as it is.",
+    ),
+]
+IfNoneMatch = Annotated[
+    Tags,
+    Header(
+        alias="If-None-Match",
+        default_factory=list,
+        description="Tags that are known; the answer to one of them is 304.",
+    ),
+]
 
 
 def omitted(**documentation: Any) -> Any:
@@ -287,7 +302,7 @@ class Note(BaseModel):
 
     id: Id
     text: str = Field(examples=["fix tap in kitchen sink"])
-    completed: bool
+    completed: bool = Field(examples=[False])
 
 
 class DeletedNote(Note):
@@ -299,13 +314,13 @@ class DeletedNote(Note):
 class Problem(BaseModel):
     """An error (RFC 9457); its `message` is its `detail`, as many clients look there."""
 
-    type: str = Field(examples=["about:blank"])
-    title: str = Field(examples=["Not Found"])
-    status: int = Field(examples=[404])
-    detail: str = Field(examples=["There is no note with id 7."])
-    message: str = Field(examples=["There is no note with id 7."])
+    type: str
+    title: str
+    status: int
+    detail: str
+    message: str
     errors: dict[str, str] = omitted(
-        description="for 422: what is wrong with each parameter or member", examples=[{}]
+        description="for 422: what is wrong with each parameter or member"
     )
 
 
@@ -871,6 +886,8 @@ async def run(
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Open the database; start without it while Postgres is away."""
     log.info("The database: %s", database.title)
+    if settings.database_url == DEFAULT_URL:
+        log.info("DATABASE_URL is unset; many platforms delete that file at each deploy")
     async with database.open():
         try:
             await run(note_store.selection(), {"id": 0})
@@ -1080,13 +1097,17 @@ note_store = Store(notes, q=database.contains(notes.c.text, parameter("q", sa.St
 # Answers
 
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
-DETAILS = {  # where whoever raises an error says too little
+DETAILS = {  # where whoever raises an error says too little, and as examples
     400: "The body is not JSON.",
+    401: "Send a key, as a Bearer token.",
     404: "There is nothing at this path.",
     405: "This path takes only the methods that Allow names.",
     409: "The database has another row in the place of this one; nothing was changed.",
+    412: "The note with id 7 is no longer as If-Match names it.",
     413: f"The body is over {settings.MAX_BODY_BYTES} bytes.",
+    415: "The body must be JSON, and its Content-Type application/json.",
     422: "The table in the database refuses a value, by its type, its length or a rule.",
+    500: "The service has a bug; see its log.",
     503: "The database is not available; nothing was changed, so try again.",
     504: "The database did not answer in time; a write may have been applied.",
 }
@@ -1096,16 +1117,21 @@ REASONS = {  # where pydantic says too much
 }
 
 
+def describe_problem(status: int, detail: str) -> dict[str, Any]:
+    """Return the members that all errors have (RFC 9457)."""
+    title = HTTPStatus(status).phrase
+    members = {"type": "about:blank", "title": title, "status": status}
+    return {**members, "detail": detail, "message": detail}
+
+
 def problem(
     status: int,
     detail: str,
     headers: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an error in the one shape that all have (RFC 9457)."""
-    title = HTTPStatus(status).phrase
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
-    body |= {"detail": detail, "message": detail}
+    """Return an error in the one shape that all have."""
+    body = describe_problem(status, detail)
     if errors:
         body["errors"] = errors
     sent = {**NOSNIFF, **(headers or {})}
@@ -1232,9 +1258,7 @@ OPEN_PATHS = {
 }
 API_KEYS = [key.encode() for key in settings.API_KEYS]
 Responses = dict[int | str, dict[str, Any]]
-PROBLEM = {
-    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-}
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 def with_headers(*names: str) -> dict[str, Any]:
@@ -1243,9 +1267,17 @@ def with_headers(*names: str) -> dict[str, Any]:
 
 
 def problems(*statuses: int) -> Responses:
-    """Document errors."""
-    own = {401: with_headers("WWW-Authenticate"), 503: with_headers("Retry-After")}
-    return {status: {"content": PROBLEM, **own.get(status, {})} for status in statuses}
+    """Document errors, each with an example."""
+    responses: Responses = {}
+    for status in statuses:
+        example = describe_problem(status, DETAILS[status])
+        content = {"schema": PROBLEM, "example": example}
+        responses[status] = {"content": {"application/problem+json": content}}
+    if 401 in responses:
+        responses[401] |= with_headers("WWW-Authenticate")
+    if 503 in responses:
+        responses[503] |= with_headers("Retry-After")
+    return responses
 
 
 class Route(APIRoute):
@@ -1383,9 +1415,7 @@ def check_media_type(request: Request) -> None:
         raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/([^/\s]+\+)?json", media_type):
-        raise HTTPException(
-            415, "The body must be JSON, and its Content-Type application/json."
-        )
+        raise HTTPException(415)
 
 
 async def read_json(request: Request) -> Any:
@@ -1424,9 +1454,7 @@ class Edge:
             await inner({**scope, **changes} if changes else scope, receive, send)
         except Exception:
             log.exception("500 for %s %r", scope["method"], scope["path"])
-            await problem(500, "The service has a bug; see its log.")(
-                scope, receive, send
-            )
+            await problem(500, DETAILS[500])(scope, receive, send)
 
     @staticmethod
     def refusal(headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
@@ -1438,7 +1466,7 @@ class Edge:
             same = [hmac.compare_digest(key.strip(), each) for each in API_KEYS]
             if scheme.lower() != b"bearer" or not any(same):
                 sent = {"WWW-Authenticate": "Bearer"}
-                return problem(401, "Send a key, as a Bearer token.", sent)
+                return problem(401, DETAILS[401], sent)
         if int(headers.get(b"content-length", 0)) > settings.MAX_BODY_BYTES:
             return problem(413, DETAILS[413])
         return None
@@ -1555,13 +1583,18 @@ async def delete_note(note_id: Id, if_match: IfMatch) -> Response:
     return answer({**item, "message": message}, tag)
 
 
-@app.get("/livez", tags=["health"])
+@app.get("/livez", tags=["health"], summary="Is the process alive?")
 async def livez() -> dict[str, str]:
     """Tell that the process answers."""
     return {"status": "ok"}
 
 
-@app.get("/readyz", tags=["health"], responses=problems(503, 504))
+@app.get(
+    "/readyz",
+    tags=["health"],
+    summary="Does the database answer?",
+    responses=problems(503, 504),
+)
 async def readyz() -> dict[str, str]:
     """Tell that the database answers, too."""
     await run(note_store.selection(), {"id": 0}, Lane.PROBE)
