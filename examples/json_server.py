@@ -1,7 +1,7 @@
 """json-server's queries for every list of the app: `uvicorn examples.json_server:app`.
 
-In production the Procfile's line names `examples.json_server:app`. docs/json-server.md tells what
-json-server answers differently.
+In production the Procfile's line names `examples.json_server:app`. docs/json-server.md
+tells what json-server answers differently.
 """
 
 import json
@@ -11,10 +11,10 @@ from math import ceil
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.middleware import Middleware
 from starlette.responses import Response
-from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import main
@@ -36,33 +36,34 @@ class Listing(NamedTuple):
     """What a list takes."""
 
     schemas: dict[str, Any]  # of its own parameters
-    names: dict[
-        str, str
-    ]  # all that a client may use, each with the parameter that it stands for
+    names: dict[str, str]  # that a client may use, each for a parameter
     most: int  # items that one answer may hold; 0 where there are no pages
 
 
 def drop_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without its choice of null."""
-    choices = [
-        choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"
-    ]
-    return choices[0] if choices else schema
+    for choice in schema.get("anyOf", []):
+        if choice.get("type") != "null":
+            return dict(choice)
+    return schema
 
 
 def read_listing(operation: dict[str, Any], columns: dict[str, Any]) -> Listing:
     """Return what a list takes, by its operation and its items' properties."""
-    parameters = [
-        each for each in operation.get("parameters", []) if each["in"] == "query"
-    ]
-    schemas = {each["name"]: drop_null(each["schema"]) for each in parameters}
+    schemas = {}
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "query":
+            schemas[parameter["name"]] = drop_null(parameter["schema"])
     names: dict[str, str] = {}
     most = schemas.get("take", {}).get("maximum", 0)
     if most and "skip" in schemas:
         names |= PAGING
     if "sort" in schemas:
         names |= ORDER
-    texts = [name for name in columns if drop_null(columns[name]).get("type") == "string"]
+    texts = []
+    for name, schema in columns.items():
+        if drop_null(schema).get("type") == "string":
+            texts.append(name)
     if "q" in schemas and len(texts) == 1:  # so this is what q searches
         names[f"{texts[0]}_like"] = "q"
     return Listing(schemas, names | {name: name for name in schemas}, most)
@@ -72,19 +73,28 @@ def read_listing(operation: dict[str, Any], columns: dict[str, Any]) -> Listing:
 def read_listings() -> dict[re.Pattern[str], Listing]:
     """Return what all lists take, by path: a list is where GET answers an array."""
     document = app.openapi()
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
     listings = {}
-    for path, operations in document["paths"].items():
-        answer = operations.get("get", {}).get("responses", {}).get("200", {})
-        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    for route in routes:
+        if "GET" not in (route.methods or []):
+            continue
+        operation = document["paths"].get(route.path_format, {}).get("get", {})
+        success = operation.get("responses", {}).get("200", {})
+        media = success.get("content", {}).get("application/json", {})
+        schema = media.get("schema", {})
         if schema.get("type") == "array":
             item = schema["items"]
             if "$ref" in item:
-                item = document["components"]["schemas"][item["$ref"].rpartition("/")[2]]
-            pattern, _, _ = compile_path(path)
-            listings[pattern] = read_listing(
-                operations["get"], item.get("properties", {})
-            )
-    return listings
+                name = item["$ref"].rpartition("/")[2]
+                item = document["components"]["schemas"][name]
+            columns = item.get("properties", {})
+            listings[route.endpoint] = read_listing(operation, columns)
+    # By endpoint, as one that is documented may have a second path that is not.
+    return {
+        route.path_regex: listings[route.endpoint]
+        for route in routes
+        if route.endpoint in listings
+    }
 
 
 def find_listing(scope: Scope) -> Listing | None:
@@ -121,10 +131,7 @@ class Translation:
             source = self.sources.setdefault(own, name)
             if name not in self.listing.names:
                 self.errors[name] = "is not a parameter of this list"
-            elif (
-                own in self.values
-                and self.listing.schemas.get(own, {}).get("type") != "array"
-            ):
+            elif own in self.values and not self.is_repeatable(own):
                 self.errors[name] = f"is one too many beside {source}"
             self.values.setdefault(own, []).append(value)
         if "_page" in self.query and {"_end", "after"} & self.query.keys():
@@ -133,28 +140,30 @@ class Translation:
             if name in self.query and other not in self.query:
                 self.errors[name] = f"goes with {other} only"
 
+    def is_repeatable(self, own: str) -> bool:
+        """Tell whether a parameter takes several values."""
+        return bool(self.listing.schemas.get(own, {}).get("type") == "array")
+
     def read_paging(self) -> None:
         """Ask for the total, and for a page, a slice or as much as there may be."""
+        most = self.listing.most
         if "count" in self.listing.schemas:
             self.values.setdefault("count", ["true"])
         if "_page" in self.query:
             self.page = self.read_number("_page", 1, FAR)
             if "take" in self.sources:
-                self.size = self.read_number(self.sources["take"], 1, self.listing.most)
+                self.size = self.read_number(self.sources["take"], 1, most)
             self.values["skip"] = [(self.page - 1) * self.size]
             self.values["take"] = [self.size]
         elif "_end" in self.query:
             size = self.read_number("_end", 0, FAR)
             if "skip" in self.sources:
                 size -= self.read_number(self.sources["skip"], 0, FAR)
-            if size > self.listing.most:
-                self.errors["_end"] = f"must be at most {self.listing.most} after _start"
+            if size > most:
+                self.errors["_end"] = f"must be at most {most} after _start"
             self.values["take"] = [max(size, 0)]
-        elif (
-            self.listing.most
-            and not {"skip", "take", "after", "_limit"} & self.query.keys()
-        ):
-            self.values["take"] = [self.listing.most]
+        elif most and not {"skip", "take", "after", "_limit"} & self.query.keys():
+            self.values["take"] = [most]
 
     def read_order(self) -> None:
         """Put the direction before the column."""
@@ -169,7 +178,7 @@ class Translation:
             self.values["sort"] = ["-" + self.query["_sort"]]
 
     def read_number(self, name: str, least: int, most: int) -> int:
-        """Return a parameter's number; note an error if it is none or out of its bounds."""
+        """Return a parameter's number; note an error if it is out of its bounds."""
         text = self.query[name]
         if re.fullmatch("[0-9]{1,16}", text) and least <= int(text) <= most:
             return int(text)
@@ -177,20 +186,17 @@ class Translation:
         return least
 
     def link(self, headers: MutableHeaders) -> None:
-        """Link a page as json-server does: not at all where one page holds everything."""
+        """Link a page as json-server does: not at all where one page holds all."""
         if not self.page or "X-Total-Count" not in headers:
             return
         last = ceil(int(headers["X-Total-Count"]) / self.size)
         pages = {"first": 1, "prev": self.page - 1, "next": self.page + 1, "last": last}
-        others = [
-            (name, value) for name, value in self.query.multi_items() if name != "_page"
-        ]
+        others = {name: self.query.getlist(name) for name in self.query}
         links = []
         for relation, page in pages.items():
             if 1 <= page <= last:
-                links.append(
-                    f'<?{urlencode([*others, ("_page", page)])}>; rel="{relation}"'
-                )
+                target = urlencode({**others, "_page": page}, doseq=True)
+                links.append(f'<?{target}>; rel="{relation}"')
         if self.page <= last > 1:
             headers["Link"] = ", ".join(links)
 
@@ -199,12 +205,14 @@ class Translation:
         errors = problem.get("errors", {})
         if not errors:
             return main.problem(422, problem["detail"])
-        named = {self.sources.get(name, name): reason for name, reason in errors.items()}
-        return refuse(named, self.listing)
+        renamed = {}
+        for name, reason in errors.items():
+            renamed[self.sources.get(name, name)] = reason
+        return refuse(renamed, self.listing)
 
 
 def refuse(errors: dict[str, str], listing: Listing) -> Response:
-    """Return a 422 that says what is wrong, and which names there are if one is unknown."""
+    """Return a 422 that names what is wrong, and what there is if a name is unknown."""
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
     if not errors.keys() <= listing.names.keys():
         detail += f". The list takes {', '.join(listing.names)}"
@@ -212,7 +220,7 @@ def refuse(errors: dict[str, str], listing: Listing) -> Response:
 
 
 class Translator:
-    """ASGI middleware that asks a list in its own parameters, and answers in json-server's."""
+    """ASGI middleware that asks lists in their own words, and answers in json-server's."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self.inner = inner
