@@ -106,6 +106,10 @@ NAMES = st.sampled_from(
         "_order",
         "text_like",
         "_page",
+        "_limit",
+        "_per_page",
+        "_embed",
+        "text",
     ]
 )
 JSON = st.recursive(
