@@ -12,7 +12,18 @@ pytest_plugins = ["tests.fixtures"]
 
 
 # Where the tests run several at a time, these begin, and no other waits for them at the end.
-LONGEST = ("test_faults.py", "test_fleet.py", "test_browser.py", "test_openapi.py")
+LONGEST = (
+    "test_readme.py",
+    "test_contributing.py",
+    "test_faults.py",
+    "test_fleet.py",
+    "test_browser.py",
+    "test_broken_databases.py",
+    "test_openapi.py",
+    "test_starvation.py",
+    "test_live.py",
+    "test_agents.py",
+)
 
 
 @pytest.hookimpl(trylast=True)

@@ -66,7 +66,7 @@ def split_list(value: str) -> list[str]:
 
 
 def check_origins(origins: list[str]) -> list[str]:
-    """Return origins (RFC 6454, 6.2) as they are; ValueError if one of them is none."""
+    """Return origins (RFC 6454, 6.2) as they are; ValueError if one is not an origin."""
     if origins == ["*"] or (origins and all(map(ORIGIN.fullmatch, origins))):
         return origins
     raise ValueError(
@@ -102,7 +102,7 @@ class Settings(BaseModel):
 
     @property
     def database_url(self) -> str:
-        """The URL that is set, or the tutorial's, or else that of a file where we are."""
+        """The URL that is set, or the tutorial's, or that of ./notes.db."""
         if self.DATABASE_URL:
             return self.DATABASE_URL
         if not any(name.islower() for name in self.model_fields_set):
@@ -191,9 +191,7 @@ def postgres_parameters(query: str) -> dict[str, str]:
     if "ssl" in parameters:
         parameters["sslmode"] = parameters.pop("ssl")  # SQLAlchemy's spelling
     for name in parameters.keys() - ASYNCPG_PARAMETERS:
-        log.warning(
-            "DATABASE_URL: %r is not a parameter of asyncpg's and is dropped", name
-        )
+        log.warning("DATABASE_URL: asyncpg has no parameter %r; it is dropped", name)
         del parameters[name]
     PostgresParameters.model_validate(parameters)
     return parameters
@@ -209,9 +207,7 @@ def sqlite_file(url: str) -> Path:
     if file.exists():
         written.append(file)
     if file.is_dir() or not all(os.access(each, os.W_OK) for each in written):
-        raise ValueError(
-            "must name a file that can be written, in a folder that can be, too"
-        )
+        raise ValueError("must name a writable file in a writable folder")
     return file
 
 
@@ -235,7 +231,7 @@ MAX_ID = 2**63 - 1
 
 
 def check_digits(value: Any) -> Any:
-    """Return a number's digits; pydantic itself would take 1.0, +1 and 1_000 as well."""
+    """Check that a number is in digits; pydantic itself also takes 1.0, +1 and 1_000."""
     if not re.fullmatch("-?[0-9]{1,20}", str(value)):
         raise ValueError("must be a whole number")
     return value
@@ -291,7 +287,7 @@ class NoteIn(BaseModel):
 
 
 class NotePatch(TypedDict, total=False):
-    """What changes in a note; all else stays (RFC 7396)."""
+    """The members of a note that change; all others stay (RFC 7396)."""
 
     text: Text
     completed: Boolean
@@ -325,7 +321,7 @@ class Problem(BaseModel):
 
 
 class Lane(Enum):
-    """What a statement may cost; only QUICK ones never wait for others of their kind."""
+    """What a statement may cost, and so which others it may have to wait for."""
 
     QUICK = "served by the primary key"
     PROBE = "asks whether the database is there"
@@ -377,7 +373,7 @@ class Page(BaseModel, extra="forbid"):
 
     @property
     def lane(self) -> Lane:
-        """The lane of its statement: quick only with a look into the index of ids."""
+        """The lane of its statement: QUICK if the index of ids serves it."""
         others = self.model_fields_set - {"skip", "take", "sort", "after", "count", "id"}
         if others or self.count or self.skip > 1_000 or not self.by_id:
             return Lane.SCAN
@@ -414,7 +410,7 @@ class Statement(NamedTuple):
 
 
 class UnusableError(Exception):
-    """A database that somebody has to mend, and how."""
+    """The database cannot be used until somebody repairs it; the message says how."""
 
 
 class SQLite:
@@ -458,7 +454,7 @@ class SQLite:
         raise UnusableError(f"{self.file} was replaced: start the service again")
 
     def connection(self, lane: Lane) -> Any:
-        """Return a connection, to be entered and left by each who uses it."""
+        """Return a connection; each user enters and leaves it."""
         if lane is Lane.SCAN:
             return self.slow_connection
         return self.quick_connection
@@ -515,7 +511,7 @@ sqlite3.register_adapter(list, json.dumps)  # for json_each()
 
 
 def make_tag(*values: Any) -> str:
-    """Return the tag of a row, as Postgres makes it of the same values."""
+    """Return the tag of a row, the same as Postgres makes from these values."""
     row = json.dumps(values, ensure_ascii=False)
     return f'"{hashlib.sha256(row.encode()).hexdigest()}"'
 
@@ -526,14 +522,14 @@ def holds(text: str | None, part: str) -> bool:
 
 
 def lower(text: str) -> str:
-    """Return a text with each letter lowered by itself: no final sigma."""
+    """Return a text with each letter lowered on its own; no final sigma is special."""
     if text.isascii():
         return text.lower()
     return text.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """A connection; asyncpg's own fails again when one that failed is deleted."""
+    """A connection; asyncpg's own raises in __del__ after a failed connect."""
 
     _source_traceback = None
 
@@ -613,6 +609,8 @@ class Postgres:
         """Return a connection to a host; without prepared statements to a pooler."""
         try:
             raw = await asyncpg.connect(url, **self.options)
+        except FAILURES:  # some of which are ValueErrors, too
+            raise
         except (AttributeError, ValueError) as error:
             raise ConnectionError(f"this is no Postgres: {error}") from None
         # Behind a pooler these differ, and other clients use the same statements' names.
@@ -714,13 +712,13 @@ def declare(column: sa.Column[Any]) -> str:
 
 
 def misfit(column: sa.Column[Any], kind: str) -> str:
-    """Return the sentence that a stored column has a type that does not fit."""
+    """Return the sentence about a column whose stored type does not fit."""
     place = f"the column {column.name} of the table {column.table.name}"
     return f"{place} is {kind}, and must be as in: {declare(column)}"
 
 
 def check_columns(table: sa.Table, stored: Mapping[str, str]) -> None:
-    """Raise UnusableError, with the statement that mends it, if a table lacks a column."""
+    """Raise UnusableError, with what mends it, if a table lacks a column."""
     for column in table.columns:
         if column.name not in stored:
             # Without NOT NULL, which the rows that are there could not satisfy.
@@ -795,7 +793,7 @@ LOST = ("08", "57P")  # the connection is gone, or the server is going
 
 
 def judge(error: Any, sent: bool, writes: bool) -> Failure:
-    """Return what a failure means; asyncpg's without a code are lost connections."""
+    """Return what a failure means; asyncpg's without a code is a lost connection."""
     code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     if not code and isinstance(error, UnusableError | sqlite3.Error):
         return BROKEN
@@ -807,14 +805,14 @@ def judge(error: Any, sent: bool, writes: bool) -> Failure:
 
 
 def describe(error: Any) -> str:
-    """Return a failure in one line; it loses the values that a database quotes."""
+    """Return a failure as one line, without the values that databases quote."""
     error.detail = None  # Postgres' row
     words = str(error).partition(" with text ")[0]  # SQLite's text
     return " ".join([type(error).__name__, *words.split()])
 
 
 def has_large_text(values: Sequence[Any]) -> bool:
-    """Tell whether a write takes long, as the index for searches does for a large text."""
+    """Tell whether a write takes long, as the index does for a large text."""
     return any(isinstance(each, str) and len(each) > LARGE for each in values)
 
 
@@ -896,7 +894,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
                 raise SystemExit(4) from None
         if not settings.API_KEYS:
             log.warning(
-                "API_KEYS is unset: who reaches this service can change every note"
+                "API_KEYS is unset: whoever can reach this service can change all notes"
             )
         yield
 
@@ -1050,7 +1048,7 @@ class Store:
     async def update(
         self, row_id: int, values: Values, if_match: Sequence[str] = ()
     ) -> Row:
-        """Change columns of a row; 404 where it is missing, 412 where If-Match forbids."""
+        """Change columns of a row; 404 if it is missing, 412 if If-Match forbids it."""
         return await self.write(self.change(frozenset(values)), row_id, values, if_match)
 
     async def delete(self, row_id: int, if_match: Sequence[str] = ()) -> Row:
@@ -1064,7 +1062,7 @@ class Store:
         values: Values,
         if_match: Sequence[str],
     ) -> Row:
-        """Run a statement that writes to a row; nothing back is a 404, or a 412."""
+        """Run a statement that writes to a row; if none comes back, 404 or 412."""
         tags, started = strong_tags(if_match), monotonic()
         rows = await run(statement, {**values, "id": row_id, "if_match": tags})
         if not rows and tags is not None:
@@ -1102,7 +1100,7 @@ DETAILS = {  # where whoever raises an error says too little, and as examples
     401: "Send a key, as a Bearer token.",
     404: "There is nothing at this path.",
     405: "This path takes only the methods that Allow names.",
-    409: "The database has another row in the place of this one; nothing was changed.",
+    409: "The database already has a row in this place; nothing was changed.",
     412: "The note with id 7 is no longer as If-Match names it.",
     413: f"The body is over {settings.MAX_BODY_BYTES} bytes.",
     415: "The body must be JSON, and its Content-Type application/json.",
@@ -1175,16 +1173,14 @@ async def refuse_input(request: Request, error: Any) -> Response:
         name = ".".join(map(str, place)) if place else where
         reason = REASONS.get(kind, each["msg"].removeprefix("Value error, "))
         if kind == "extra_forbidden":
-            reason = (
-                f"is no parameter of this list, which takes {known_parameters(request)}"
-            )
+            reason = f"is not a parameter here; these are: {known_parameters(request)}"
         errors.setdefault(name, str(reason))
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
     return problem(422, f"{detail}.", errors=errors)
 
 
 def known_parameters(request: Request) -> str:
-    """Return the names of what the query of a route may hold."""
+    """Return the names of a route's query parameters."""
     models = [
         field.field_info.annotation
         for field in request.scope["route"].dependant.query_params
@@ -1223,7 +1219,7 @@ def answer(
 
 
 def answer_created(row: Row, request: Request) -> Response:
-    """Return a new row, which lies below the path that it was sent to."""
+    """Answer 201 with a new row, and its Location."""
     path = request.scope["root_path"] + request.scope["route"].path
     return answer(*row, 201, headers={"Location": f"{path}{row.item['id']}/"})
 
@@ -1458,7 +1454,7 @@ class Edge:
 
     @staticmethod
     def refusal(headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
-        """Return the answer to a request that is not let in."""
+        """Return the answer to a rejected request, or None."""
         if API_KEYS and not is_open:
             scheme, _, key = headers.get(b"authorization", b"").partition(
                 b" "
@@ -1473,7 +1469,7 @@ class Edge:
 
 
 def without_traceback(send: Send) -> Send:
-    """Return what sends the lifespan's messages; the log has said why a start ends."""
+    """Return a send without the traceback of a failed start; the log says why."""
 
     async def send_message(message: Message) -> None:
         if "SystemExit" in message.get("message", ""):
@@ -1484,7 +1480,7 @@ def without_traceback(send: Send) -> Send:
 
 
 def openapi() -> dict[str, Any]:
-    """Return FastAPI's document, with the keys and the errors that no route shows it."""
+    """Return FastAPI's document, with the keys and the shape of errors."""
     document = FastAPI.openapi(app)
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     if settings.API_KEYS:
@@ -1585,7 +1581,7 @@ async def delete_note(note_id: Id, if_match: IfMatch) -> Response:
 
 @app.get("/livez", tags=["health"], summary="Is the process alive?")
 async def livez() -> dict[str, str]:
-    """Tell that the process answers."""
+    """Answer while the process runs."""
     return {"status": "ok"}
 
 
@@ -1596,7 +1592,7 @@ async def livez() -> dict[str, str]:
     responses=problems(503, 504),
 )
 async def readyz() -> dict[str, str]:
-    """Tell that the database answers, too."""
+    """Answer while the database does, too."""
     await run(note_store.selection(), {"id": 0}, Lane.PROBE)
     return {"status": "ok"}
 

@@ -156,7 +156,17 @@ def test_every_error_is_documented_as_a_problem(name: str, guarded: Any) -> None
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     for status, response in operation_of(guarded, name)["responses"].items():
         if status >= "400":
-            assert response["content"] == {"application/problem+json": problem}, status
+            (media_type, content), *others = response["content"].items()
+            example, content = content["example"], {"schema": content["schema"]}
+            assert (media_type, content, others) == (
+                "application/problem+json",
+                problem,
+                [],
+            )
+            assert (example["status"], example["title"]) == (
+                int(status),
+                response["description"],
+            )
         else:
             assert ("content" in response) == (status != "304")
 
