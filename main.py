@@ -1266,7 +1266,8 @@ def problems(*statuses: int) -> Responses:
     """Document errors, each with an example."""
     responses: Responses = {}
     for status in statuses:
-        example = describe_problem(status, DETAILS[status])
+        detail = DETAILS.get(status, HTTPStatus(status).phrase)
+        example = describe_problem(status, detail)
         content = {"schema": PROBLEM, "example": example}
         responses[status] = {"content": {"application/problem+json": content}}
     if 401 in responses:
