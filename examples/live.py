@@ -43,9 +43,8 @@ class Answer:
 
     def is_page(self) -> bool:
         """Tell whether this is a page of a list."""
-        return (
-            self.status == 200 and "etag" in self.headers and self.body.startswith(b"[")
-        )
+        is_list = self.body.startswith(b"[")
+        return is_list and self.status == 200 and "etag" in self.headers
 
     def mark(self) -> str:
         """Return what tells this answer from others: the ETag of a page, else the status."""
@@ -170,7 +169,7 @@ class Live:
         headers = [header for header in scope["headers"] if header[0] not in left_out]
         first = FirstAnswer(send)
         await self.inner({**scope, "headers": headers}, receive, first.keep)
-        if not first.start:
+        if not first.start or not first.is_page():
             return
         await send({**first.start, "headers": stream_headers(first)})
         if first.mark() != Headers(scope=scope).get("last-event-id"):
@@ -198,10 +197,9 @@ def stream_headers(page: Answer) -> list[tuple[bytes, bytes]]:
     for name in ("content-length", "etag", "link", "x-total-count"):
         del headers[name]
     headers["content-type"] = "text/event-stream; charset=utf-8"
-    headers["cache-control"] = (
-        "no-store, no-transform"  # what compresses would hold it back
-    )
-    headers["x-accel-buffering"] = "no"  # as nginx would
+    # Who compresses would hold the events back, and so would nginx.
+    headers["cache-control"] = "no-store, no-transform"
+    headers["x-accel-buffering"] = "no"
     return headers.raw
 
 
