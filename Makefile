@@ -38,7 +38,8 @@ rude: development ## measure what others get beside one rude client
 # A line for each kind of trial.
 soak: development ## test the faults for much longer and under more load
 	for round in 1 2 3 4 5 6 7 8 9 10; do \
-		SOAK=10 $(BIN)/python -m pytest -v tests/test_faults.py || exit 1; \
+		SOAK=10 $(BIN)/python -m pytest -v tests/test_faults.py tests/test_linearizability.py \
+			|| exit 1; \
 	done
 
 fuzz: development ## test with 20,000 random requests
