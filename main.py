@@ -96,9 +96,8 @@ class Settings(BaseModel):
     database_name: str = "fastapi"
     db_username: str = "postgres"
     db_password: str = "secret"  # noqa: S105  # nosec B105  # the tutorial's own default
-    ssl_mode: SSLMode | Literal["required"] = (
-        "prefer"  # the latter is the tutorial's word
-    )
+    # `required` is the tutorial's word.
+    ssl_mode: SSLMode | Literal["required"] = "prefer"
 
     @property
     def database_url(self) -> str:
@@ -123,9 +122,8 @@ class Settings(BaseModel):
 def stop(name: str, reason: str) -> NoReturn:
     """End the process before it serves, with one line that names a variable."""
     log.critical("%s: %s", name, reason)
-    raise SystemExit(
-        4
-    )  # gunicorn gives up on this one; after 1 it would start workers for ever
+    # gunicorn gives up on this status; after 1 it would start workers for ever.
+    raise SystemExit(4)
 
 
 def read_settings(env_file: Path) -> Settings:
@@ -420,10 +418,8 @@ class SQLite:
     """
 
     dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
-    patience, pause = (
-        settings.DB_TIMEOUT,
-        0.005,
-    )  # seconds to wait for a lock, and between tries
+    patience = settings.DB_TIMEOUT  # seconds to wait for a lock
+    pause = 0.005  # seconds between tries
     required = True  # at the start, as nobody else will bring it
 
     def __init__(self, url: str) -> None:
@@ -493,10 +489,10 @@ class SQLite:
 
     def among(self, column: Any, name: str) -> Any:
         """Return whether a column's value is in a list."""
-        each = sa.func.json_each(sa.bindparam(name, type_=sa.String)).table_valued(
-            "value"
+        array = sa.bindparam(name, type_=sa.String)
+        return column.in_(
+            sa.select(sa.func.json_each(array).table_valued("value").c.value)
         )
-        return column.in_(sa.select(each.c.value))
 
     def by_code_point(self, column: Any) -> Any:
         """Return a text that is ordered by its characters' numbers."""
@@ -538,7 +534,8 @@ class Postgres:
     """A pool of connections, each to the first host that gives one."""
 
     dialect: Any = sa.make_url("postgresql+asyncpg://").get_dialect()()
-    patience, pause = settings.POOL_TIMEOUT, 0.05  # seconds to try for, and between tries
+    patience = settings.POOL_TIMEOUT  # seconds to try again for
+    pause = 0.05  # seconds between tries
     required = False  # at the start: a worker that ends would end all others
     # IF NOT EXISTS alone fails when workers race.
     lock = "SELECT pg_advisory_xact_lock(730314)"
@@ -546,7 +543,7 @@ class Postgres:
     trigrams = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
     CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes
     USING gin (text gin_trgm_ops) WITH (fastupdate = off)"""
-    columns = """SELECT attname, format_type(atttypid, atttypmod), typcategory::text,
+    columns_query = """SELECT attname, format_type(atttypid, atttypmod), typcategory::text,
     atthasdef OR attidentity <> '' FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
     categories: Mapping[type, str] = {bool: "B", int: "N", str: "S"}  # of pg_type
@@ -638,7 +635,7 @@ class Postgres:
 
     async def read_columns(self, raw: Any, table: sa.Table) -> dict[str, str]:
         """Return a stored table's columns and their types; none where it is missing."""
-        rows = await raw.fetch(self.columns, table.name)
+        rows = await raw.fetch(self.columns_query, table.name)
         for name, kind, category, numbered in rows:
             column = table.columns.get(name)
             if column is None:
@@ -761,9 +758,8 @@ FAILURES = (
     asyncpg.InternalClientError,
     UnusableError,
 )
-BROKEN = Failure(
-    503, ()
-)  # what no row names: corrupt, full, moved, no such table, a limit
+# What no row names: corrupt, full, moved, over a limit.
+BROKEN = Failure(503, ())
 # The first row that fits holds.
 LADDER = [
     # There is such a row, or after a restore the sequence of ids lags behind them.
@@ -1067,10 +1063,8 @@ class Store:
         rows = await run(statement, {**values, "id": row_id, "if_match": tags})
         if not rows and tags is not None:
             await self.read(row_id, started)
-            detail = (
-                f"The {self.name} with id {row_id} is no longer as If-Match names it."
-            )
-            raise HTTPException(412, detail)
+            what = f"The {self.name} with id {row_id}"
+            raise HTTPException(412, f"{what} is no longer as If-Match names it.")
         return self.existing(rows, row_id)
 
     async def list(self, page: Page) -> Listing:
@@ -1335,11 +1329,8 @@ class Route(APIRoute):
     def is_plain(self) -> bool:
         """Tell whether the endpoint declares nothing but what read_and_call() reads."""
         declared, signature = self.dependant, inspect.signature(self.endpoint)
-        headers, queries, bodies = (
-            declared.header_params,
-            declared.query_params,
-            declared.body_params,
-        )
+        headers, queries = declared.header_params, declared.query_params
+        bodies = declared.body_params
         fields = [*declared.path_params, *headers, *queries, *bodies]
         names = {declared.request_param_name, *(field.name for field in fields)}
         return (
@@ -1457,9 +1448,8 @@ class Edge:
     def refusal(headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
         """Return the answer to a rejected request, or None."""
         if API_KEYS and not is_open:
-            scheme, _, key = headers.get(b"authorization", b"").partition(
-                b" "
-            )  # RFC 6750, 2.1
+            # RFC 6750, 2.1
+            scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
             same = [hmac.compare_digest(key.strip(), each) for each in API_KEYS]
             if scheme.lower() != b"bearer" or not any(same):
                 sent = {"WWW-Authenticate": "Bearer"}
