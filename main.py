@@ -432,7 +432,8 @@ class SQLite:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the file open."""
-        self.lanes, self.ready = {Lane.SCAN: asyncio.Semaphore(1)}, False
+        self.lanes = {lane: asyncio.Semaphore(1) for lane in (Lane.SCAN, Lane.LARGE)}
+        self.ready = False
         async with (
             self.quick,
             self.slow,
@@ -795,9 +796,10 @@ def judge(error: Any, sent: bool, writes: bool) -> Failure:
         return BROKEN
     if code and not code.startswith(LOST):
         return next((row for row in LADDER if code.startswith(row.codes)), BROKEN)
-    if sent and (writes or isinstance(error, TimeoutError)):
+    timed_out = isinstance(error, TimeoutError)
+    if sent and (writes or timed_out):
         return Failure(504, LOST)  # it may have been done
-    return Failure(503, LOST, again=True)
+    return Failure(503, LOST, again=not timed_out)
 
 
 def describe(error: Any) -> str:
