@@ -95,7 +95,7 @@ class Settings(BaseModel):
     db_server_port: int = Field(5432, ge=1, le=65_535)
     database_name: str = "fastapi"
     db_username: str = "postgres"
-    db_password: str = "secret"  # noqa: S105  # nosec B105  # the tutorial's own default
+    db_password: str = "secret"  # noqa: S105  # the tutorial's own default
     # `required` is the tutorial's word.
     ssl_mode: SSLMode | Literal["required"] = "prefer"
 
