@@ -206,12 +206,6 @@ async def speak(scope: Scope, receive: Receive, send: Send) -> None:
         await manager.handle_request(scope, receive, send)
 
 
-class Reply(Response):
-    """What the SDK answers. The request inside has a bound on time; this adds none to it."""
-
-    media_type = "application/json"
-
-
 async def cors_allows(origin: str) -> bool:
     """Tell whether a page of an origin may call the app."""
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
@@ -234,7 +228,7 @@ async def cors_allows(origin: str) -> bool:
         **main.problems(403, 413, 415),
     },
 )
-async def call_by_mcp(request: Request) -> Reply:
+async def call_by_mcp(request: Request) -> Response:
     """Answer a message of the Model Context Protocol (2026-07-28, and older ones)."""
     origin = request.headers.get("origin")
     if origin is not None and not await cors_allows(origin):
@@ -246,4 +240,4 @@ async def call_by_mcp(request: Request) -> Reply:
             headers.append((name, value))
     reply = await call_inside(speak, "POST", "/mcp/", headers, await request.body())
     kept = {"Cache-Control": "no-store", **main.NOSNIFF}
-    return Reply(reply.content, reply.status_code, kept)
+    return Response(reply.content, reply.status_code, kept, "application/json")
