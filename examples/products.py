@@ -112,7 +112,8 @@ class ProductPage(main.Page):
     @classmethod
     def check_bounds(cls, value: Decimal, info: ValidationInfo) -> Decimal:
         """Refuse bounds that no price is between."""
-        if value < info.data.get("min_price", value):
+        lowest = info.data.get("min_price")
+        if lowest is not None and value < lowest:
             raise ValueError("is below min_price")
         return value
 

@@ -37,7 +37,7 @@ defaults
     mode http
     timeout connect 1s
     timeout client 95s
-    timeout server 15s
+    timeout server 20s
     timeout check 2s
     option redispatch 1
     retries 3

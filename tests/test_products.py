@@ -174,6 +174,7 @@ def test_pages_follow_each_other_by_link(products: httpx2.Client) -> None:
     assert seen == made[1:]
     assert products.get("/products?skip=3&take=2").json() == made[3:]
     assert products.get("/products", params={"after": made[3]["id"]}).json() == made[4:]
+    assert products.get("/products", params={"max_price": 1}).json() == made[:2]
 
 
 @pytest.mark.parametrize(
