@@ -49,7 +49,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
 
-# The one that uvicorn and gunicorn's worker both set up.
+# The logger that both uvicorn and gunicorn's uvicorn worker configure.
 log = logging.getLogger("uvicorn.error")
 
 
@@ -72,6 +72,12 @@ def check_origins(origins: list[str]) -> list[str]:
     raise ValueError(
         "must be * alone, or origins such as https://app.example with commas between"
     )
+
+
+TUTORIAL_VARIABLES = {
+    *["host_server", "db_server_port", "database_name"],
+    *["db_username", "db_password", "ssl_mode"],
+}
 
 
 class Settings(BaseModel):
@@ -104,7 +110,7 @@ class Settings(BaseModel):
         """The URL that is set, or the tutorial's, or that of ./notes.db."""
         if self.DATABASE_URL:
             return self.DATABASE_URL
-        if not any(name.islower() for name in self.model_fields_set):
+        if not self.model_fields_set & TUTORIAL_VARIABLES:
             return DEFAULT_URL
         login = f"{quote(self.db_username, '')}:{quote(self.db_password, '')}"
         server = f"{login}@{self.host_server}:{self.db_server_port}"
@@ -127,7 +133,7 @@ def stop(name: str, reason: str) -> NoReturn:
 
 
 def read_settings(env_file: Path) -> Settings:
-    """Return what the environment sets, or else a .env file; what is empty is unset.
+    """Return what the environment sets, or else a .env file; an empty value is unset.
 
     A value that makes no sense ends the start with one line, which never holds the value.
     """
@@ -173,7 +179,7 @@ class PostgresParameters(BaseModel):
     statement_cache_size: int = Field(100, ge=0, le=9_999)
 
 
-# What asyncpg does not know it passes to the server, which then refuses the connection.
+# asyncpg passes what it does not know to the server, which then refuses the connection.
 ASYNCPG_PARAMETERS = {
     *PostgresParameters.model_fields,
     *["host", "port", "user", "password", "passfile", "dbname", "database", "service"],
@@ -252,7 +258,7 @@ Text = Annotated[
     Field(max_length=65_536, pattern=r"^[^\x00]*$", examples=["fix tap in kitchen sink"]),
 ]
 Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$", examples=["tap"])]
-# A list, as it may be sent in more than one line (RFC 9110, 5.3).
+# A list, because the header may be repeated (RFC 9110, 5.3).
 Tags = Annotated[list[str], WithJsonSchema({"type": "string", "examples": ['"5c1e"']})]
 IfMatch = Annotated[
     Tags,
@@ -372,7 +378,7 @@ class Page(BaseModel, extra="forbid"):
     @property
     def lane(self) -> Lane:
         """The lane of its statement: QUICK if the index of ids serves it."""
-        others = self.model_fields_set - {"skip", "take", "sort", "after", "count", "id"}
+        others = self.model_fields_set - Page.model_fields.keys()
         if others or self.count or self.skip > 1_000 or not self.by_id:
             return Lane.SCAN
         return Lane.QUICK
@@ -420,7 +426,7 @@ class SQLite:
     dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
     patience = settings.DB_TIMEOUT  # seconds to wait for a lock
     pause = 0.005  # seconds between tries
-    required = True  # at the start, as nobody else will bring it
+    must_be_up = True  # at the start, as nobody else will bring it
 
     def __init__(self, url: str) -> None:
         self.file = sqlite_file(url)
@@ -469,18 +475,21 @@ class SQLite:
             rows = await raw.execute_fetchall(f"PRAGMA table_info({table.name})")
             check_columns(table, {name: kind for _, name, kind, *_ in rows})
             for _, name, kind, _, _, key in rows:
-                if key and kind.upper() != "INTEGER":  # of which alone SQLite makes ids
+                if (
+                    key and kind.upper() != "INTEGER"
+                ):  # for which alone SQLite generates ids
                     raise UnusableError(misfit(table.c[name], kind))
         self.ready = True
 
     async def fetch(self, raw: Any, sql: str, values: list[Any], seconds: float) -> Any:
-        """Return a statement's rows; interrupt a scan that takes over DB_TIMEOUT."""
+        """Return a statement's rows; interrupt a scan that takes too many seconds."""
+        # To interrupt one of these could hit another request's; they take milliseconds.
         if raw is self.quick_connection.raw_connection:
             return await raw.execute_fetchall(sql, values)
         try:
-            async with asyncio.timeout(min(settings.DB_TIMEOUT, seconds)):
+            async with asyncio.timeout(seconds):
                 return await raw.execute_fetchall(sql, values)
-        except BaseException:
+        except (TimeoutError, asyncio.CancelledError):
             await raw.interrupt()
             raise
 
@@ -519,7 +528,7 @@ def holds(text: str | None, part: str) -> bool:
 
 
 def lower(text: str) -> str:
-    """Return a text with each letter lowered on its own; no final sigma is special."""
+    """Return a text with each letter lowered on its own, also a final sigma."""
     if text.isascii():
         return text.lower()
     return text.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
@@ -537,7 +546,7 @@ class Postgres:
     dialect: Any = sa.make_url("postgresql+asyncpg://").get_dialect()()
     patience = settings.POOL_TIMEOUT  # seconds to try again for
     pause = 0.05  # seconds between tries
-    required = False  # at the start: a worker that ends would end all others
+    must_be_up = False  # at the start: a worker that ends would end all others
     # IF NOT EXISTS alone fails when workers race.
     lock = "SELECT pg_advisory_xact_lock(730314)"
     # With fastupdate small writes would wait for large ones.
@@ -561,7 +570,7 @@ class Postgres:
         ):
             raise ValueError(URL_FORM)
         parameters = postgres_parameters(address.query)
-        # A second for what asyncpg does by itself.
+        # A second for asyncpg's own queries; ours have their own timeout.
         self.options: dict[str, Any] = {
             "command_timeout": 1,
             "connection_class": Connection,
@@ -574,7 +583,7 @@ class Postgres:
         self.urls = [f"postgresql://{login}{at}{host}{rest}" for host in hosts.split(",")]
         self.title = f"Postgres, {hosts}{unquote(address.path)}"
         self.size = settings.POOL_SIZE + settings.MAX_OVERFLOW
-        pool: dict[str, Any] = {"connect": self.connect, "reset": self.keep}
+        pool: dict[str, Any] = {"connect": self.connect, "reset": self.skip_reset}
         self.database = Database("postgres://", min_size=0, max_size=self.size, **pool)
 
     @asynccontextmanager
@@ -584,9 +593,11 @@ class Postgres:
         self.lanes = {lane: asyncio.Semaphore(half) for lane in (Lane.SCAN, Lane.LARGE)}
         self.ready = False
         await self.database.connect()
-        yield
-        with suppress(*FAILURES):  # a stalled network is no reason for a traceback
-            await self.database.disconnect()
+        try:
+            yield
+        finally:
+            with suppress(*FAILURES):  # a stalled network is no reason for a traceback
+                await self.database.disconnect()
 
     def connection(self, _: Lane) -> Any:
         """Return a connection of the pool, which is taken when it is entered."""
@@ -611,22 +622,29 @@ class Postgres:
             raise
         except (AttributeError, ValueError) as error:
             raise ConnectionError(f"this is no Postgres: {error}") from None
-        # Behind a pooler these differ, and other clients use the same statements' names.
-        pid = await (await raw.prepare("SELECT pg_backend_pid()", name="")).fetchval()
-        if "statement_cache_size" in self.options or pid == raw.get_server_pid():
+        if "statement_cache_size" in self.options or not await self.is_pooler(raw):
             return raw
         raw.terminate()
         log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
         self.options["statement_cache_size"] = 0
         return await asyncpg.connect(url, **self.options)
 
-    async def keep(self, _: Any) -> None:
+    async def is_pooler(self, raw: Any) -> bool:
+        """Tell whether a connection leads to a pooler, where processes change."""
+        try:
+            query = await raw.prepare("SELECT pg_backend_pid()", name="")
+            return bool(await query.fetchval() != raw.get_server_pid())
+        except BaseException:
+            raw.terminate()
+            raise
+
+    async def skip_reset(self, _: Any) -> None:
         """Leave a connection as it is: no request sets state; a reset is a round trip."""
 
     async def prepare(self, raw: Any) -> None:
         """Make the tables that are missing; UnusableError where one is not as it must be.
 
-        Later none is made: a restore may be under way, which would then fail.
+        Never again later: a restore may be under way, which would then fail.
         """
         for table in metadata.sorted_tables:
             if not await self.read_columns(raw, table):
@@ -637,12 +655,12 @@ class Postgres:
     async def read_columns(self, raw: Any, table: sa.Table) -> dict[str, str]:
         """Return a stored table's columns and their types; none where it is missing."""
         rows = await raw.fetch(self.columns_query, table.name)
-        for name, kind, category, numbered in rows:
+        for name, kind, category, has_default in rows:
             column = table.columns.get(name)
             if column is None:
                 continue
             expected = self.categories.get(column.type.python_type, category)
-            if category != expected or (column.primary_key and not numbered):
+            if category != expected or (column.primary_key and not has_default):
                 raise UnusableError(misfit(column, kind))
         return {name: kind for name, kind, *_ in rows}
 
@@ -651,14 +669,14 @@ class Postgres:
         await raw.execute(";".join([self.lock, *definitions()]))
         try:
             await raw.execute(f"{self.lock};{self.trigrams}")
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, TimeoutError) as error:
             log.warning("A search scans all notes, without an index: %s", describe(error))
 
     def check(self) -> None:
         """Do nothing: a server that is gone says so."""
 
     async def fetch(self, raw: Any, sql: str, values: list[Any], seconds: float) -> Any:
-        """Return a statement's rows; cancel one that takes longer than DB_TIMEOUT."""
+        """Return a statement's rows; cancel one that takes too many seconds."""
         try:
             return await raw.fetch(
                 sql, *values, timeout=min(settings.DB_TIMEOUT, seconds)
@@ -747,7 +765,7 @@ class Failure(NamedTuple):
 
     status: int
     codes: tuple[str, ...]  # SQLSTATEs or their first digits, and names of SQLite's
-    again: bool = False
+    retry: bool = False
     advice: str = ""
 
 
@@ -761,7 +779,7 @@ FAILURES = (
 )
 # What no row names: corrupt, full, moved, over a limit.
 BROKEN = Failure(503, ())
-# The first row that fits holds.
+# The first row that matches holds.
 LADDER = [
     # There is such a row, or after a restore the sequence of ids lags behind them.
     Failure(
@@ -777,19 +795,19 @@ LADDER = [
     Failure(504, ("40003",)),
     # Busy: a transaction was rolled back or is read-only, no room, a lock, a server that
     # cancels; a prepared statement that is gone or there already, as behind a pooler.
-    Failure(503, ("25", "40", "53", "55", "57014", "26", "42P05"), again=True),
-    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), again=True),
+    Failure(503, ("25", "40", "53", "55", "57014", "26", "42P05"), retry=True),
+    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), retry=True),
     # No privilege; a table or a column that is missing or has changed its type.
     Failure(503, ("42501", "42P01", "42703", "42804", "42883")),
     # SQL that makes no sense: a bug.
     Failure(500, ("42",)),
 ]
-LARGE = 8_192  # characters of a text; its index takes long for more of them
+LARGE_TEXT = 8_192  # characters of a text; its index takes long for more of them
 TIMEOUT = settings.POOL_TIMEOUT + settings.DB_TIMEOUT  # seconds that a request has
 LOST = ("08", "57P")  # the connection is gone, or the server is going
 
 
-def judge(error: Any, sent: bool, writes: bool) -> Failure:
+def classify(error: Any, sent: bool, writes: bool) -> Failure:
     """Return what a failure means; asyncpg's without a code is a lost connection."""
     code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     if not code and isinstance(error, UnusableError | sqlite3.Error):
@@ -799,7 +817,7 @@ def judge(error: Any, sent: bool, writes: bool) -> Failure:
     timed_out = isinstance(error, TimeoutError)
     if sent and (writes or timed_out):
         return Failure(504, LOST)  # it may have been done
-    return Failure(503, LOST, again=not timed_out)
+    return Failure(503, LOST, retry=not timed_out)
 
 
 def describe(error: Any) -> str:
@@ -811,7 +829,7 @@ def describe(error: Any) -> str:
 
 def has_large_text(values: Sequence[Any]) -> bool:
     """Tell whether a write takes long, as the index does for a large text."""
-    return any(isinstance(each, str) and len(each) > LARGE for each in values)
+    return any(isinstance(each, str) and len(each) > LARGE_TEXT for each in values)
 
 
 class StatementError(Exception):
@@ -823,13 +841,13 @@ class StatementError(Exception):
 
 
 async def attempt(
-    statement: Statement, values: list[Any], lane: Lane, seconds: float
+    statement: Statement, values: list[Any], lane: Lane, deadline: float
 ) -> Any:
-    """Return a statement's rows within some seconds; StatementError if it fails."""
+    """Return a statement's rows before a deadline; StatementError if it fails."""
     sent = False
     try:
         async with (
-            asyncio.timeout(min(settings.POOL_TIMEOUT, seconds)) as limit,
+            asyncio.timeout(min(settings.POOL_TIMEOUT, deadline - monotonic())) as limit,
             database.lanes.get(lane, nullcontext()),
             database.connection(lane) as connection,
         ):
@@ -840,16 +858,20 @@ async def attempt(
                 database.check()
             limit.reschedule(None)  # from here on it has a limit of its own
             sent = True
+            seconds = min(settings.DB_TIMEOUT, deadline - monotonic())
             return await database.fetch(raw, statement.sql, values, seconds)
     except FAILURES as error:
-        failure, reason = judge(error, sent, statement.writes), describe(error)
+        failure, reason = classify(error, sent, statement.writes), describe(error)
         if failure.status == 500:
             raise
         raise StatementError(failure, reason) from None
 
 
 async def run(
-    statement: Statement, given: Values, lane: Lane = Lane.QUICK, since: float = 0
+    statement: Statement,
+    given: Values,
+    lane: Lane = Lane.QUICK,
+    since: float | None = None,
 ) -> Any:
     """Return a statement's rows, for values by the names of its parameters.
 
@@ -862,16 +884,15 @@ async def run(
     if statement.writes and has_large_text(values):
         lane = Lane.LARGE
     started = since or monotonic()
-    reason = ""
+    reason = ""  # of the first failure, which later ones follow from
     while True:
-        waited = monotonic() - started
         try:
-            return await attempt(statement, values, lane, TIMEOUT - waited)
+            return await attempt(statement, values, lane, started + TIMEOUT)
         except StatementError as error:
             failure, reason = error.failure, reason or error.reason
         waited = monotonic() - started
         # An attempt in the last moment would be cut off.
-        if not failure.again or waited + 2 * database.pause > database.patience:
+        if not failure.retry or waited + 2 * database.pause > database.patience:
             line = "%s after %.2f s: %s%s"
             log.warning(line, failure.status, waited, reason, failure.advice)
             raise HTTPException(failure.status)
@@ -886,9 +907,9 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info("DATABASE_URL is unset; many platforms delete that file at each deploy")
     async with database.open():
         try:
-            await run(note_store.selection(), {"id": 0})
+            await run(note_store.select_statement(), {"id": 0})
         except HTTPException:  # run() has logged it
-            if database.required:
+            if database.must_be_up:
                 raise SystemExit(4) from None
         if not settings.API_KEYS:
             log.warning(
@@ -913,7 +934,7 @@ def parameter(name: str, kind: Any = sa.BigInteger) -> Any:
 
 
 def without_null(column: sa.Column[Any]) -> Any:
-    """Return a column without its NULLs, which some tables of the tutorial's have."""
+    """Return a column, with NULL as empty where NULL is not allowed: old tables have it."""
     empty = {str: "''", bool: "false", int: "0"}.get(column.type.python_type)
     if column.nullable or column.primary_key or empty is None:
         return column
@@ -932,7 +953,7 @@ class Listing(NamedTuple):
     """A page of a list, whether another one follows, and how many rows all pages have."""
 
     items: list[dict[str, Any]]
-    followed: bool
+    has_next: bool
     total: int | None
 
 
@@ -946,7 +967,7 @@ class Store:
     def __init__(self, table: sa.Table, **filters: Any) -> None:
         self.table = table
         self.name = table.name.removesuffix("s")
-        # SQLAlchemy's own names are no plain texts, and slow in JSON.
+        # SQLAlchemy's names are a subclass of str, and slow to write as JSON.
         self.columns = {str(each.name): without_null(each) for each in table.columns}
         self.booleans = [
             str(each.name) for each in table.columns if isinstance(each.type, sa.Boolean)
@@ -966,18 +987,18 @@ class Store:
         return parameter(name, self.table.c[name].type)
 
     @cache  # noqa: B019  # a store lives as long as the process
-    def insertion(self, names: frozenset[str]) -> Statement:
+    def insert_statement(self, names: frozenset[str]) -> Statement:
         """Return the statement that stores these columns of a new row."""
         values = {name: self.value(name) for name in names}
         return compiled(sa.insert(self.table).values(values).returning(*self.returned))
 
     @cache  # noqa: B019
-    def selection(self) -> Statement:
+    def select_statement(self) -> Statement:
         """Return the statement that reads a row."""
         return compiled(sa.select(*self.returned).where(self.this))
 
     @cache  # noqa: B019
-    def change(self, names: frozenset[str]) -> Statement:
+    def update_statement(self, names: frozenset[str]) -> Statement:
         """Return the statement that changes columns of a row that is as expected."""
         values = {name: self.value(name) for name in names}
         if not values:  # there must be something to set
@@ -988,13 +1009,13 @@ class Store:
         return compiled(query.returning(*self.returned))
 
     @cache  # noqa: B019
-    def deletion(self) -> Statement:
+    def delete_statement(self) -> Statement:
         """Return the statement that deletes a row that is as expected."""
         query = sa.delete(self.table).where(self.this, self.as_expected)
         return compiled(query.returning(*self.returned))
 
     @cache  # noqa: B019
-    def listing(self, sort: str, names: frozenset[str]) -> Statement:
+    def page_statement(self, sort: str, names: frozenset[str]) -> Statement:
         """Return the statement of a page, in an order and with these filters."""
         name, descending = sort.removeprefix("-"), sort.startswith("-")
         column, this, last = self.columns[name], self.table.c.id, parameter("after")
@@ -1010,7 +1031,7 @@ class Store:
         return compiled(query.limit(parameter("take")).offset(parameter("skip")))
 
     @cache  # noqa: B019
-    def count(self, names: frozenset[str]) -> Statement:
+    def count_statement(self, names: frozenset[str]) -> Statement:
         """Return the statement that counts the rows of all pages with these filters."""
         query = sa.select(sa.func.count()).select_from(self.table)
         return compiled(query.where(*(self.filters[each] for each in names)))
@@ -1029,12 +1050,12 @@ class Store:
 
     async def create(self, values: Values) -> Row:
         """Store a row."""
-        rows = await run(self.insertion(frozenset(values)), values)
+        rows = await run(self.insert_statement(frozenset(values)), values)
         return self.read_row(rows[0])
 
-    async def read(self, row_id: int, since: float = 0) -> Row:
+    async def read(self, row_id: int, since: float | None = None) -> Row:
         """Return a row; 404 where there is none."""
-        rows = await run(self.selection(), {"id": row_id}, since=since)
+        rows = await run(self.select_statement(), {"id": row_id}, since=since)
         return self.existing(rows, row_id)
 
     def existing(self, rows: Sequence[Any], row_id: int) -> Row:
@@ -1047,11 +1068,13 @@ class Store:
         self, row_id: int, values: Values, if_match: Sequence[str] = ()
     ) -> Row:
         """Change columns of a row; 404 if it is missing, 412 if If-Match forbids it."""
-        return await self.write(self.change(frozenset(values)), row_id, values, if_match)
+        return await self.write(
+            self.update_statement(frozenset(values)), row_id, values, if_match
+        )
 
     async def delete(self, row_id: int, if_match: Sequence[str] = ()) -> Row:
         """Delete a row; 404 where there is none, 412 where If-Match forbids."""
-        return await self.write(self.deletion(), row_id, {}, if_match)
+        return await self.write(self.delete_statement(), row_id, {}, if_match)
 
     async def write(
         self,
@@ -1069,17 +1092,19 @@ class Store:
             raise HTTPException(412, f"{what} is no longer as If-Match names it.")
         return self.existing(rows, row_id)
 
-    async def list(self, page: Page) -> Listing:
+    async def read_page(self, page: Page) -> Listing:
         """Return a page."""
         names = frozenset(page.model_fields_set & self.filters.keys())
         # One too many tells that another page follows.
         values = {**vars(page), "take": page.take + 1}
         cursor = page.model_fields_set & {"after"}
         started = monotonic()
-        rows = await run(self.listing(page.sort, names | cursor), values, page.lane)
+        rows = await run(
+            self.page_statement(page.sort, names | cursor), values, page.lane
+        )
         total = None
         if page.count:
-            counted = await run(self.count(names), values, Lane.SCAN, started)
+            counted = await run(self.count_statement(names), values, Lane.SCAN, started)
             total = counted[0][0]
         items = self.read_rows(rows[: page.take])
         return Listing(items, 0 < page.take < len(rows), total)
@@ -1091,7 +1116,7 @@ note_store = Store(notes, q=database.contains(notes.c.text, parameter("q", sa.St
 # Answers
 
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
-DETAILS = {  # where whoever raises an error says too little, and as examples
+DETAILS = {  # where the raiser gives none; also the examples in OpenAPI
     400: "The body is not JSON.",
     401: "Send a key, as a Bearer token.",
     404: "There is nothing at this path.",
@@ -1135,7 +1160,7 @@ def problem(
 async def refuse(request: Request, error: Any) -> Response:
     """Answer what a handler, or Starlette, has refused."""
     status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
-    if not detail.endswith("."):  # no sentence of ours
+    if not detail.endswith("."):  # as our own sentences do, and Starlette's words do not
         detail = DETAILS.get(status, detail)
     if isinstance(error.__cause__, UnicodeDecodeError):
         detail = "The body is not UTF-8."
@@ -1168,7 +1193,7 @@ async def refuse_input(request: Request, error: Any) -> Response:
             place = place[:1]  # a list of parameters has one name
         name = ".".join(map(str, place)) if place else where
         reason = REASONS.get(kind, each["msg"].removeprefix("Value error, "))
-        if kind == "extra_forbidden":
+        if kind == "extra_forbidden" and where == "query":
             reason = f"is not a parameter here; these are: {known_parameters(request)}"
         errors.setdefault(name, str(reason))
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
@@ -1225,7 +1250,7 @@ def answer_list(
 ) -> Response:
     """Return a page, with the link to the next one, and the total if it is asked for."""
     headers = {}
-    if listing.followed:
+    if listing.has_next:
         start = ("skip", str(page.skip + page.take))
         if page.by_id:
             start = ("after", str(listing.items[-1]["id"]))
@@ -1411,14 +1436,9 @@ def check_media_type(request: Request) -> None:
 async def read_json(request: Request) -> Any:
     """Return a body's JSON, or fail as FastAPI does."""
     try:
-        body = await request.body()
-        if body:
-            return json.loads(body)
+        return json.loads(await request.body())
     except (ValueError, RecursionError, ClientDisconnect) as error:
         raise HTTPException(400) from error
-    raise RequestValidationError(
-        [{"type": "missing", "loc": ("body",), "msg": "missing"}]
-    )
 
 
 class Edge:
@@ -1484,7 +1504,7 @@ def openapi() -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             for name in operation["tags"]:
-                tags[name] = {"name": name, "description": f"The calls on {name}."}
+                tags[name] = {"name": name, "description": f"Operations on {name}."}
             operation["security"] = []
             if settings.API_KEYS and path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]
@@ -1542,7 +1562,7 @@ async def read_notes(
     page: Annotated[NotePage, Query()], request: Request, if_none_match: IfNoneMatch
 ) -> Response:
     """Return a page of the notes, oldest first."""
-    return answer_list(await note_store.list(page), page, request, if_none_match)
+    return answer_list(await note_store.read_page(page), page, request, if_none_match)
 
 
 @app.get("/notes/{note_id}/", response_model=Note)
@@ -1586,7 +1606,7 @@ async def livez() -> dict[str, str]:
 )
 async def readyz() -> dict[str, str]:
     """Answer while the database does, too."""
-    await run(note_store.selection(), {"id": 0}, Lane.PROBE)
+    await run(note_store.select_statement(), {"id": 0}, Lane.PROBE)
     return {"status": "ok"}
 
 
@@ -1597,7 +1617,7 @@ async def redirect_to_docs(request: Request) -> Response:
 
 
 if __name__ == "__main__":
-    # By hand there is no proxy to believe; a stuck request must not delay the end.
+    # By hand there is no proxy to trust; a stuck request must not delay shutdown.
     uvicorn.run(
         app,
         host=settings.HOST,

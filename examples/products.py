@@ -152,7 +152,7 @@ async def read_products(
     page: Annotated[ProductPage, Query()], request: Request, if_none_match: IfNoneMatch
 ) -> Response:
     """Return a page of the products, oldest first."""
-    listing = await product_store.list(page)
+    listing = await product_store.read_page(page)
     return main.answer_list(listing, page, request, if_none_match)
 
 

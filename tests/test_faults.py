@@ -677,7 +677,7 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -
         f"reads {statuses(answers[4:])} after {slowest(answers[4:]):.2f} s"
     )
     assert refused(answers[:4])
-    assert 1 <= slowest(answers[:4]) < 3  # DB_TIMEOUT, and room
+    assert 0.9 <= slowest(answers[:4]) < 3  # DB_TIMEOUT less the last moment, and room
     assert statuses(answers[4:]) == {200: 5}
     assert slowest(answers[4:]) < 1  # they do not queue behind the writes that wait
     assert statuses(patient) == {201: 1}
