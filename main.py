@@ -379,7 +379,7 @@ class Page(BaseModel, extra="forbid"):
     def lane(self) -> Lane:
         """The lane of its statement: QUICK if the index of ids serves it."""
         others = self.model_fields_set - Page.model_fields.keys()
-        if others or self.count or self.skip > 1_000 or not self.by_id:
+        if others or self.skip > 1_000 or not self.by_id:
             return Lane.SCAN
         return Lane.QUICK
 
