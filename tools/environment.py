@@ -79,8 +79,8 @@ def is_installed(requirements: Path) -> bool:
 def install(requirements: Path) -> None:
     """Install what a requirements file lists, and the files that it names."""
     files = list_files(requirements)
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    number = sum(len(re.findall(r"^\w", text, re.MULTILINE)) for text in texts)
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    number = len(set(re.findall(r"^\w.*", text, re.MULTILINE)))
     print(f"Installing {number} packages, once: {requirements} ", end="", flush=True)
     shutil.rmtree(str(INSTALLED))
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
