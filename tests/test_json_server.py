@@ -480,7 +480,9 @@ KEY = "a-key"
 
 @pytest.fixture(scope="module")
 def inventory(
-    database: str, tmp_path_factory: pytest.TempPathFactory
+    service: httpx2.Client,  # whose notes have the first ids
+    database: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[httpx2.Client]:
     """A client, with a key, of notes and products, both with json-server's queries."""
     folder = tmp_path_factory.mktemp("inventory")
