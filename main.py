@@ -678,9 +678,7 @@ class Postgres:
     async def fetch(self, raw: Any, sql: str, values: list[Any], seconds: float) -> Any:
         """Return a statement's rows; cancel one that takes too many seconds."""
         try:
-            return await raw.fetch(
-                sql, *values, timeout=min(settings.DB_TIMEOUT, seconds)
-            )
+            return await raw.fetch(sql, *values, timeout=seconds)
         except asyncpg.ReadOnlySQLTransactionError:
             raw.terminate()  # of a demoted primary: who connects again finds the new one
             raise

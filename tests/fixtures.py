@@ -171,6 +171,18 @@ def problem(response: Response, *blamed: str) -> int:
     return status
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The URL of a database, empty at first, that the tests of a file share, on each."""
+    name: str = request.module.__name__.rpartition(".")[2]
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp(name)}/notes.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database(name)
+
+
 @pytest.fixture(scope="session")
 def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The service on SQLite."""

@@ -7,18 +7,7 @@ import httpx2
 import pytest
 
 from tests.fixtures import GROCERIES, ORIGIN, problem, reached
-from tests.servers import Postgres, Service
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """The URL of an empty database, on each of the two."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('bulk')}/notes.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create_database("bulk")
+from tests.servers import Service
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.clients import install, program
 from tests.fixtures import ORIGIN, problem, reached
-from tests.servers import ROOT, Postgres, Service, free_port, listening, until
+from tests.servers import ROOT, Service, free_port, listening, until
 
 TEXTS = [
     "buy soap",
@@ -86,17 +86,6 @@ class Pair(NamedTuple):
             assert service.total == json_server.total
         if "_page" in query:
             assert service.links == json_server.links
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """The URL of an empty database, on each of the two."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('json-server')}/notes.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create_database("json-server")
 
 
 @pytest.fixture(scope="module")

@@ -10,20 +10,9 @@ import pytest
 from psycopg.errors import CheckViolation
 
 from tests.fixtures import ORIGIN, problem, reached
-from tests.servers import Postgres, Service
+from tests.servers import Service
 
 LAMP = {"name": "Lamp", "price": 9.99, "quantity": 100, "description": "brass"}
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """The URL of an empty database, on each of the two."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('products')}/products.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create_database("products")
 
 
 @pytest.fixture(scope="module")
