@@ -522,7 +522,8 @@ def test_search_waits_for_a_pause(timed_page: Page) -> None:
 
     def note_search(request: Request) -> None:
         parameters = httpx2.URL(request.url).params
-        if parameters["take"] != "0":  # which only counts
+        # Not the one that only counts, nor the one that asks for a stream.
+        if parameters["take"] != "0" and request.resource_type == "fetch":
             searches.append(parameters["q"])
 
     timed_page.on("request", note_search)
