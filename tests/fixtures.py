@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fastapi import FastAPI
-from fastapi._body_limit import wrap_app_with_body_limit
 from fastapi.routing import APIRoute, request_response
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -43,9 +42,7 @@ def use_fastapis_handlers(app: FastAPI) -> None:
     """Switch the route class off: FastAPI's own handlers read for the endpoints of an app."""
     for route in app.routes:
         if type(route).__name__ == "Route" and isinstance(route, APIRoute):
-            route.is_plain = lambda: False  # type: ignore[attr-defined]
-            handler = request_response(route.get_route_handler())
-            route.app = wrap_app_with_body_limit(handler, route.max_body_size)
+            route.app = request_response(route.get_route_handler())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import (
+    APIRouter,
     BackgroundTasks,
     Body,
     Cookie,
@@ -329,3 +330,18 @@ def test_dependencies_of_a_router_are_kept() -> None:
 
     assert ask(app, "GET", "/guarded/").text == "guarded"
     assert called == ["app"]
+
+
+def test_dependencies_of_an_included_router_are_kept(app: FastAPI) -> None:
+    """A plain endpoint of a router that is included with a dependency has it, too."""
+    called = []
+    router = APIRouter(route_class=main.Route)
+
+    @router.get("/guarded/")
+    async def endpoint() -> Answer:
+        return Answer("guarded")
+
+    dependency = Depends(lambda: called.append("router"))
+    app.include_router(router, prefix="/included", dependencies=[dependency])
+    assert ask(app, "GET", "/included/guarded/").text == "guarded"
+    assert called == ["router"]
