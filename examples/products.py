@@ -1,53 +1,35 @@
 """A product inventory beside the notes: `uvicorn examples.products:app`.
 
-It is the tutorial's second resource. What differs there from its seed: POST answers 201 with a
-Location, lists have pages (`skip`, `take`, `after`, `Link`) and refuse what they do not know,
+It is the tutorial's second resource, but POST answers 201 with a Location, lists have pages,
 a missing product is 404 with the sentence of all errors, and DELETE answers the product, too.
 """
 
 import sqlite3
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import Query, Request, Response
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
 
 import main
-from main import Id, IfMatch, IfNoneMatch, answer, app
+from main import Id, IfMatch, IfNoneMatch, answer, answer_list, app
 
 sqlite3.register_adapter(Decimal, str)  # the column's affinity makes it a number again
-
-
-# The table
+main.TAGS.append({"name": "products", "description": "What is in store."})
 
 products = sa.Table(
     "products",
     main.metadata,
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("name", sa.String(100), nullable=False),
-    sa.Column(
-        "price", sa.Numeric(10, 2), sa.CheckConstraint("price >= 0"), nullable=False
-    ),
-    sa.Column(
-        "quantity", sa.Integer, sa.CheckConstraint("quantity >= 0"), nullable=False
-    ),
+    sa.Column("price", sa.Numeric(10, 2), nullable=False),
+    sa.Column("quantity", sa.Integer, nullable=False),
     sa.Column("description", sa.String(255)),
+    sa.CheckConstraint("price >= 0 AND quantity >= 0"),
     sqlite_autoincrement=True,
 )
-
-
-# The models
-
-MOST = Decimal("99999999.99")  # that NUMERIC(10, 2) holds
 
 
 def check_number(value: Any) -> Any:
@@ -57,8 +39,8 @@ def check_number(value: Any) -> Any:
     return value
 
 
-SCHEMA = WithJsonSchema({"type": "number", "minimum": 0, "maximum": float(MOST)})
-Cents = Annotated[Decimal, Field(ge=0, le=MOST, decimal_places=2), SCHEMA]
+SCHEMA = WithJsonSchema({"type": "number", "minimum": 0, "maximum": 99_999_999.99})
+Cents = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2), SCHEMA]
 Price = Annotated[Cents, BeforeValidator(check_number), SCHEMA]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 Description = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
@@ -74,7 +56,7 @@ class ProductIn(BaseModel):
     description: Description | None = main.omitted()
 
 
-class ProductChange(TypedDict, total=False):
+class ProductPatch(TypedDict, total=False):
     """What changes in a product; all else stays."""
 
     name: Name
@@ -104,21 +86,8 @@ class DeletedProduct(Product):
 class ProductPage(main.Page):
     """Which products are asked for."""
 
-    sort: Literal["id", "-id"] = "id"
     min_price: Cents = main.omitted(description="The lowest price.")
     max_price: Cents = main.omitted(description="The highest price.")
-
-    @field_validator("max_price")
-    @classmethod
-    def check_bounds(cls, value: Decimal, info: ValidationInfo) -> Decimal:
-        """Refuse bounds that no price is between."""
-        lowest = info.data.get("min_price")
-        if lowest is not None and value < lowest:
-            raise ValueError("is below min_price")
-        return value
-
-
-# The statements
 
 
 class ProductStore(main.Store):
@@ -132,12 +101,9 @@ class ProductStore(main.Store):
 
 product_store = ProductStore(
     products,
-    min_price=products.c.price >= main.parameter("min_price", products.c.price.type),
-    max_price=products.c.price <= main.parameter("max_price", products.c.price.type),
+    min_price=products.c.price >= main.parameter("min_price", sa.Numeric),
+    max_price=products.c.price <= main.parameter("max_price", sa.Numeric),
 )
-
-
-# The routes
 
 
 @app.post("/products/", status_code=201, response_model=Product, responses=main.LOCATION)
@@ -152,8 +118,7 @@ async def read_products(
     page: Annotated[ProductPage, Query()], request: Request, if_none_match: IfNoneMatch
 ) -> Response:
     """Return a page of the products, oldest first."""
-    listing = await product_store.read_page(page)
-    return main.answer_list(listing, page, request, if_none_match)
+    return answer_list(await product_store.read_page(page), page, request, if_none_match)
 
 
 @app.get("/products/{product_id}/", response_model=Product)
@@ -165,10 +130,10 @@ async def read_product(product_id: Id, if_none_match: IfNoneMatch) -> Response:
 
 @app.put("/products/{product_id}/", response_model=Product)
 async def update_product(
-    product_id: Id, change: ProductChange, if_match: IfMatch
+    product_id: Id, product: ProductPatch, if_match: IfMatch
 ) -> Response:
     """Change what is given of a product."""
-    return answer(*await product_store.update(product_id, change, if_match))
+    return answer(*await product_store.update(product_id, product, if_match))
 
 
 @app.patch("/products/{product_id}/stock/", response_model=Product)

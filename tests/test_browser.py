@@ -1242,3 +1242,14 @@ def test_other_origins_read_nothing(context: BrowserContext, guarded: Service) -
         f"{guarded.url}/notes/", params={"q": "from elsewhere"}, headers=headers
     )
     assert found.json() == []
+
+
+def test_docs_lead_on_without_their_script(browser: Browser, service: Service) -> None:
+    """Where the CDN cannot be reached, /docs has links to the document and to ReDoc."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.route("**/cdn.jsdelivr.net/**", lambda route: route.abort())
+        page.goto(service.url)
+        expect(page.get_by_role("link", name="redoc")).to_be_visible()
+        page.get_by_role("link", name="openapi.json").click()
+        expect(page.locator("body")).to_contain_text('"title":"Notes"')
