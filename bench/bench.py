@@ -1,10 +1,11 @@
 """Measure this service and its peers under load: what a request costs the server.
 
-    python -m bench.bench [--rounds 3] [--seconds 2] [--connections 1 32 256]
+    python -m bench.bench [--rounds 5] [--seconds 2] [--connections 1 32 256]
                           [--databases ...] [--peers ...] [--cases ...] [--requests 100000]
 
 It needs Linux and wrk; Node's peers need `npm ci` in bench/peers. The figures go to
-bench/results/load.md, and those of the summary to load.png.
+bench/results/load.md, and those of the summary to load.png. Where a bar that was measured is not
+held, the exit status is 1, and the last lines name it.
 
 How to read the table. Each server is one worker process that has a core for itself; wrk and
 Postgres have the others. All servers of a database run at once, with 1,000 notes each in a database
@@ -15,7 +16,8 @@ runs: until then they take a tenth to a third more.
 - CPU is what the worker takes per request, in user and in system mode, in microseconds. It is the
   figure to compare, within one run: a busy machine can double it, for all alike. The CPU of
   Postgres is not in it, but SQLite's is, as SQLite runs in the worker.
-- "of the tutorial's" is this CPU divided by that of the tutorial's way for the same case.
+- "of the tutorial's" is this CPU divided by that of the tutorial's way for the same case in the
+  same round: the median of the rounds' ratios. The bars compare other servers in the same way.
 - requests/s, p50 and p99 (of the time to an answer) depend on the machine, on Postgres and on the
   disk as well. With more connections than the server can serve at once, p50 is little more than the
   connections divided by requests/s.
@@ -38,7 +40,7 @@ from typing import Any
 from bench import memory
 from bench.load import CASES, OTHER_CORES, RefusedError, Run, answer, drive, on_cores
 from bench.notes import SIZE, tidy
-from bench.report import DATABASES, FOLDER, LOAD, markdown, plot, save
+from bench.report import BARS, DATABASES, FOLDER, LOAD, markdown, plot, save
 from bench.results import Key, Results
 from bench.subjects import SUBJECTS, THIS, TUTORIAL, Running
 from tests.servers import Postgres, own_postgres
@@ -52,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure this service and its peers under load."
     )
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="that each run takes")
     parser.add_argument("--connections", type=int, nargs="+", default=[LOAD, 1, 256])
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
@@ -186,6 +188,8 @@ def main() -> None:
             measure_all(database, options, postgres, results)
     save("load.md", markdown(results, how))
     plot(results, FOLDER / "load.png")
+    if broken := [bar.title for bar in BARS if bar.is_broken(results)]:
+        raise SystemExit("\n".join(["Bars that are not held:", *broken]))
 
 
 if __name__ == "__main__":

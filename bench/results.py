@@ -42,10 +42,10 @@ class Results:
         runs = self.runs.get(key)
         return median(getattr(run, figure) for run in runs) if runs else None
 
-    def ratio(self, key: Key, other: str, figure: str = "cpu") -> float | None:
-        """Return a figure as a part of that of another server."""
-        ours, theirs = (
-            self.median(key, figure),
-            self.median(key._replace(subject=other), figure),
-        )
-        return ours / theirs if ours and theirs else None
+    def ratio(self, key: Key, other: str) -> float | None:
+        """Return the CPU as a part of another server's: the median of the rounds' ratios."""
+        ours = self.runs.get(key)
+        theirs = self.runs.get(key._replace(subject=other))
+        if not ours or not theirs:
+            return None
+        return median(a.cpu / b.cpu for a, b in zip(ours, theirs, strict=True))

@@ -64,15 +64,17 @@ THIS = Subject("main", "this service", BOTH)
 TUTORIAL = Subject("tutorial", "the tutorial's way", BOTH)
 ORM = Subject("sqlalchemy_orm", "FastAPI + SQLAlchemy async ORM", BOTH)
 FLOOR = Subject("asgi_asyncpg", "plain ASGI + asyncpg (floor)")
+LITESTAR = Subject("litestar_asyncpg", "Litestar + asyncpg")
 EXPRESS = Subject("express_pg.mjs", "Express + pg")
+FASTIFY = Subject("fastify_pg.mjs", "Fastify + pg")
 SUBJECTS = [
     THIS,
     TUTORIAL,
     ORM,
     Subject("sqlmodel_threads", "FastAPI + SQLModel in threads", BOTH),
-    Subject("litestar_asyncpg", "Litestar + asyncpg"),
+    LITESTAR,
     EXPRESS,
-    Subject("fastify_pg.mjs", "Fastify + pg"),
+    FASTIFY,
     FLOOR,
     Subject(
         "fastapi_constant",
