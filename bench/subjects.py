@@ -75,6 +75,7 @@ SUBJECTS = [
     LITESTAR,
     EXPRESS,
     FASTIFY,
+    Subject("hono_pg.mjs", "Hono + pg"),
     FLOOR,
     Subject(
         "fastapi_constant",
