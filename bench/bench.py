@@ -1,7 +1,7 @@
 """Measure this service and its peers under load: what a request costs the server.
 
     python -m bench.bench [--rounds 5] [--seconds 2] [--connections 1 32 256]
-                          [--databases ...] [--peers ...] [--cases ...] [--requests 100000]
+                          [--databases ...] [--peers ...] [--cases ...] [--requests 50000]
 
 It needs Linux and wrk; Node's peers need `npm ci` in bench/peers. The figures go to
 bench/results/load.md, and those of the summary to load.png. Where a bar that was measured is not
@@ -21,6 +21,8 @@ runs: until then they take a tenth to a third more.
 - requests/s, p50 and p99 (of the time to an answer) depend on the machine, on Postgres and on the
   disk as well. With more connections than the server can serve at once, p50 is little more than the
   connections divided by requests/s.
+- A start counts from the process to its first 200 for a note, from a database that is filled, and
+  is the median of five. The memory is that of the worker, after a start and after --requests.
 
 A server has a figure only where every answer was a 2xx, and the first one the same as this
 service's. What is left out has a line that says why. With other than 32 connections, only this
@@ -37,12 +39,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from bench import memory
-from bench.load import CASES, OTHER_CORES, RefusedError, Run, answer, drive, on_cores
+from bench import memory, startup
+from bench.load import CASES, OTHER_CORES, RefusedError, answer, on_cores
 from bench.notes import SIZE, tidy
 from bench.report import BARS, DATABASES, FOLDER, LOAD, markdown, plot, save
 from bench.results import Key, Results
-from bench.subjects import SUBJECTS, THIS, TUTORIAL, Running
+from bench.subjects import ALONE, EXPRESS, SUBJECTS, THIS, TUTORIAL, Running, Subject
 from tests.servers import Postgres, own_postgres
 
 PEERS = [subject.name for subject in SUBJECTS if subject is not THIS]
@@ -61,9 +63,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=PEERS)
     parser.add_argument("--cases", nargs="+", choices=CASES)
     parser.add_argument(
-        "--requests", type=int, default=100_000, help="before the memory is read"
+        "--requests", type=int, default=50_000, help="before the memory is read"
     )
     return parser.parse_args()
+
+
+def create_database(database: str, name: str, folder: Path, postgres: Postgres) -> str:
+    """Return the URL of a database that is new and empty."""
+    if database == "sqlite":
+        return f"sqlite:///{folder}/{name}.db"
+    return postgres.create_database(name)
 
 
 def start(
@@ -78,11 +87,7 @@ def start(
     for subject in SUBJECTS:
         if database not in subject.databases or subject.name not in [THIS.name, *peers]:
             continue
-        sqlite = database == "sqlite"
-        name = subject.name
-        url = (
-            f"sqlite:///{folder}/{name}.db" if sqlite else postgres.create_database(name)
-        )
+        url = create_database(database, subject.name, folder, postgres)
         try:
             running.append(subject.start(folder, url))
         except (RuntimeError, TimeoutError, FileNotFoundError) as error:
@@ -119,19 +124,10 @@ def compare(
     return same
 
 
-def driven(each: Running, case: str, connections: int, seconds: int) -> Run:
-    """Return what a case costs a server, and take away what it wrote; RefusedError as of drive."""
-    try:
-        return drive(each.service, CASES[case], connections, seconds)
-    finally:
-        if CASES[case].body:
-            tidy(each.url, SIZE)
-
-
 def measure(each: Running, key: Key, seconds: int, results: Results) -> None:
     """Add a run to the results, or take the server out of this case."""
     try:
-        run = driven(each, key.case, key.connections, seconds)
+        run = each.drive(key.case, key.connections, seconds)
     except RefusedError as error:
         results.refuse(key, str(error))
     else:
@@ -141,17 +137,38 @@ def measure(each: Running, key: Key, seconds: int, results: Results) -> None:
         )
 
 
+def measure_starts(
+    database: str,
+    subjects: list[Subject],
+    requests: int,
+    postgres: Postgres,
+    results: Results,
+) -> None:
+    """Measure how long servers take to start, and the memory of their workers."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for subject in subjects:
+            url = create_database(database, subject.name, folder, postgres)
+            try:
+                row = startup.measure(subject, folder, url, requests)
+            except (RefusedError, RuntimeError, TimeoutError) as error:
+                results.leave_out(f"{subject.title}, its start", str(error))
+            else:
+                results.startup.append([subject.title, DATABASES[database], *row])
+                print(*results.startup[-1], flush=True)
+
+
 def measure_all(
     database: str, options: argparse.Namespace, postgres: Postgres, results: Results
 ) -> None:
-    """Run all rounds on one kind of database, and then look at the memory."""
+    """Run all rounds on one kind of database, and then measure starts and memory."""
     with ExitStack() as stack:
         running = start(stack, database, options.peers or PEERS, postgres, results)
         same = compare(running, options.cases or [*CASES], results)
         for each, case in same:
             if each.subject.compiles:
                 with suppress(RefusedError):  # it is told when it is measured
-                    driven(each, case, LOAD, WARM_UP)
+                    each.drive(case, LOAD, WARM_UP)
         for connections in options.connections:
             few = connections != LOAD
             names = [THIS.name, *(options.peers or ([TUTORIAL.name] if few else PEERS))]
@@ -166,9 +183,13 @@ def measure_all(
                     ):
                         measure(each, key, options.seconds, results)
     if options.requests:
+        started = [each.subject for each in running]
+        peers = [subject for subject in (TUTORIAL, EXPRESS) if subject in started]
+        subjects = [THIS, ALONE, *peers]
+        measure_starts(database, subjects, options.requests, postgres, results)
         with ExitStack() as stack:
             (this,) = start(stack, database, [], postgres, results)
-            row = memory.measure(this.service, options.requests)
+            row = memory.measure(this.service)
             results.memory.append([DATABASES[database], *row])
 
 

@@ -1,4 +1,4 @@
-"""The memory of this service's worker: after its start, after many requests, while it refuses."""
+"""The memory of a worker, and the most of it while this service refuses large bodies."""
 
 import contextlib
 import re
@@ -6,7 +6,7 @@ import select
 import socket
 from pathlib import Path
 
-from bench.load import CASES, drive, worker
+from bench.load import worker
 from tests.servers import Service
 
 PIECE = b"a" * 65_536
@@ -43,15 +43,9 @@ def peak(service: Service, header: str, piece: bytes) -> str:
     return f"{megabytes(pid, 'VmHWM'):.1f} ({status})"
 
 
-def measure(service: Service, requests: int) -> list[str]:
-    """Return the sizes of a worker that has just started, as the columns of a table."""
-    pid = worker(service)
-    start, answered = megabytes(pid, "VmRSS"), 0.0
-    while answered < requests:
-        for case in CASES.values():
-            answered += drive(service, case, 32, 1).rate
-    later = megabytes(pid, "VmRSS")
+def measure(service: Service) -> list[str]:
+    """Return the peaks of a body with its length and of a chunked one."""
     with_length = peak(service, f"Content-Length: {len(PIECE) * PIECES}", PIECE)
     frame = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)
     chunked = peak(service, "Transfer-Encoding: chunked", frame)
-    return [f"{start:.1f}", f"{later:.1f} ({answered:,.0f})", with_length, chunked]
+    return [with_length, chunked]

@@ -201,13 +201,14 @@ def markdown(results: Results, how: str) -> str:
         ]
         parts += [summary(results, database) for database in at_load]
         parts += ["## Bars\n", bars(results)]
+    if results.startup:
+        head = ["one worker", "database", "seconds to the first 200"]
+        head += ["MB resident after the start", "MB after requests (how many)"]
+        parts += ["## Start and memory\n", table(head, results.startup, texts=2)]
     if results.memory:
-        head = ["worker, MB resident", "after start", "after requests"]
-        head += [
-            "peak while 100 MB come with their length",
-            "peak while 100 MB come chunked",
-        ]
-        parts += ["## Memory\n", table(head, results.memory)]
+        head = ["this service, most MB resident", "while 100 MB come with their length"]
+        head += ["while 100 MB come chunked"]
+        parts += ["## Large bodies\n", table(head, results.memory)]
     for connections, database in sorted(loads, key=lambda load: load[0] != LOAD):
         parts += [f"## {DATABASES[database]}, connections: {connections}\n"]
         parts += [details(results, database, connections)]

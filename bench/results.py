@@ -22,6 +22,7 @@ class Results:
     """What the runs came to."""
 
     runs: dict[Key, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    startup: list[list[str]] = field(default_factory=list)
     memory: list[list[str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     refused: set[Key] = field(default_factory=set)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load import CASES, SERVER_CORES, on_cores
-from bench.notes import SIZE, fill
+from bench.load import CASES, SERVER_CORES, Run, drive, on_cores
+from bench.notes import SIZE, fill, tidy
 from tests.servers import Service
 
 PEERS = Path(__file__).parent / "peers"
@@ -30,17 +30,7 @@ class Subject:
         """Start the server on its core; it answers, from a database of SIZE notes."""
         if self is not THIS:
             fill(url, SIZE)
-        variables = {
-            "DATABASE_URL": url,
-            "WEB_CONCURRENCY": "1",
-            "NODE_ENV": "production",
-        }
-        with on_cores(SERVER_CORES):
-            if self.compiles:
-                service = Service(["node", str(PEERS / self.name)], folder, **variables)
-            else:
-                app = "main:app" if self is THIS else f"bench.peers.{self.name}:app"
-                service = Service.gunicorn(folder, app=app, **variables)
+        service = self.spawn(folder, url)
         try:
             service.wait("/livez" if self is THIS else "/notes/1/")
         except BaseException:
@@ -49,6 +39,21 @@ class Subject:
         if self is THIS:  # which has made its table itself
             fill(url, SIZE)
         return Running(self, service, url)
+
+    def spawn(self, folder: Path, url: str) -> Service:
+        """Start the process on its core; it does not answer yet."""
+        variables = {
+            "DATABASE_URL": url,
+            "WEB_CONCURRENCY": "1",
+            "NODE_ENV": "production",
+        }
+        with on_cores(SERVER_CORES):
+            if self.compiles:
+                return Service(["node", str(PEERS / self.name)], folder, **variables)
+            if self is ALONE:
+                return Service.python(folder, **variables)
+            app = "main:app" if self is THIS else f"bench.peers.{self.name}:app"
+            return Service.gunicorn(folder, app=app, **variables)
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,17 @@ class Running:
     service: Service
     url: str
 
+    def drive(self, case: str, connections: int, seconds: int) -> Run:
+        """Return what a case costs, and delete what it wrote; RefusedError as of drive."""
+        try:
+            return drive(self.service, CASES[case], connections, seconds)
+        finally:
+            if CASES[case].body:
+                tidy(self.url, SIZE)
+
 
 THIS = Subject("main", "this service", BOTH)
+ALONE = Subject("main.py", "this service, python main.py", BOTH)  # of it, the start alone
 TUTORIAL = Subject("tutorial", "the tutorial's way", BOTH)
 ORM = Subject("sqlalchemy_orm", "FastAPI + SQLAlchemy async ORM", BOTH)
 FLOOR = Subject("asgi_asyncpg", "plain ASGI + asyncpg (floor)")

@@ -1,0 +1,74 @@
+"""How long a server takes to its first answer, and the memory of its worker then and later."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+
+from bench.load import CASES, OTHER_CORES, on_cores, worker
+from bench.memory import megabytes
+from bench.notes import SIZE, fill
+from bench.subjects import Running, Subject
+from tests.servers import Service
+
+FIRST = "/notes/1/"
+LIMIT = 30  # seconds to the first answer
+STARTS = 5  # that the median is of
+
+
+def answers(service: Service) -> bool:
+    """Tell whether a server answers 200; RuntimeError with the log if the process ended."""
+    if service.process.poll() is not None:
+        raise RuntimeError(service.log.read_text())
+    client = HTTPConnection("127.0.0.1", service.port, timeout=LIMIT)
+    with contextlib.closing(client), contextlib.suppress(ConnectionError):
+        client.request("GET", FIRST)
+        return client.getresponse().status == 200
+    return False
+
+
+def seconds_to_answer(service: Service, began: float) -> float:
+    """Return the seconds from the start of a server to its first 200."""
+    with on_cores(OTHER_CORES):
+        while not answers(service):
+            if time.monotonic() - began > LIMIT:
+                raise TimeoutError(f"no 200 from {FIRST} within {LIMIT} s")
+            time.sleep(0.002)
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def started(subject: Subject, folder: Path, url: str) -> Iterator[tuple[Service, float]]:
+    """Lend a server that has just answered, and the seconds that it took to."""
+    began = time.monotonic()
+    service = subject.spawn(folder, url)
+    try:
+        yield service, seconds_to_answer(service, began)
+    finally:
+        service.stop()
+
+
+def send(running: Running, requests: int) -> float:
+    """Send at least so many requests, of each case in turn, and return how many they were."""
+    answered = 0.0
+    while answered < requests:
+        for case in CASES:
+            answered += running.drive(case, 32, 1).rate
+    return answered
+
+
+def measure(subject: Subject, folder: Path, url: str, requests: int) -> list[str]:
+    """Return the seconds of a start, and the memory after it and after many requests."""
+    fill(url, SIZE)
+    times = []
+    for _ in range(STARTS):
+        with started(subject, folder, url) as (_, seconds):
+            times.append(seconds)
+    with started(subject, folder, url) as (service, _):
+        pid = worker(service)
+        first = megabytes(pid, "VmRSS")
+        answered = send(Running(subject, service, url), requests)
+        later = megabytes(pid, "VmRSS")
+    return [f"{median(times):.2f}", f"{first:.1f}", f"{later:.1f} ({answered:,.0f})"]
