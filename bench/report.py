@@ -33,7 +33,7 @@ LOAD = 32  # the connections that the summary, the bars and the plot are about
 
 
 class Bar(NamedTuple):
-    """The most CPU per request that this service may take, as a part of another server's."""
+    """The most CPU per request that this service may take, as a part of another's."""
 
     database: str
     case: str
@@ -150,7 +150,7 @@ def summary(results: Results, database: str) -> str:
 
 
 def bars(results: Results) -> str:
-    """Return each bar with its figure, and whether it is held; a dash where there is none."""
+    """Return each bar with its figure, and whether it is held; a dash is for none."""
     rows = []
     for bar in BARS:
         figure = bar.figure(results)
@@ -196,8 +196,8 @@ def markdown(results: Results, how: str) -> str:
     parts = ["# Load\n", machine(), f"{how}\n"]
     if at_load := [database for connections, database in loads if connections == LOAD]:
         parts += [
-            f"CPU microseconds per request at {LOAD} connections (part of the tutorial's, "
-            "the median of the rounds' ratios):\n"
+            f"CPU microseconds per request at {LOAD} connections "
+            "(part of the tutorial's, the median of the rounds' ratios):\n"
         ]
         parts += [summary(results, database) for database in at_load]
         parts += ["## Bars\n", bars(results)]

@@ -44,7 +44,7 @@ class Results:
         return median(getattr(run, figure) for run in runs) if runs else None
 
     def ratio(self, key: Key, other: str) -> float | None:
-        """Return the CPU as a part of another server's: the median of the rounds' ratios."""
+        """Return the CPU as a part of another server's, the median of the rounds."""
         ours = self.runs.get(key)
         theirs = self.runs.get(key._replace(subject=other))
         if not ours or not theirs:

@@ -1,4 +1,4 @@
-"""How long a server takes to its first answer, and the memory of its worker then and later."""
+"""The time that a server takes to its first answer, and the memory of its worker."""
 
 import contextlib
 import time
@@ -19,7 +19,7 @@ STARTS = 5  # that the median is of
 
 
 def answers(service: Service) -> bool:
-    """Tell whether a server answers 200; RuntimeError with the log if the process ended."""
+    """Tell whether a server answers 200; RuntimeError with its log if it ended."""
     if service.process.poll() is not None:
         raise RuntimeError(service.log.read_text())
     client = HTTPConnection("127.0.0.1", service.port, timeout=LIMIT)
@@ -51,7 +51,7 @@ def started(subject: Subject, folder: Path, url: str) -> Iterator[tuple[Service,
 
 
 def send(running: Running, requests: int) -> float:
-    """Send at least so many requests, of each case in turn, and return how many they were."""
+    """Send at least so many requests, each case in turn, and return their number."""
     answered = 0.0
     while answered < requests:
         for case in CASES:

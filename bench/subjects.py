@@ -65,7 +65,7 @@ class Running:
     url: str
 
     def drive(self, case: str, connections: int, seconds: int) -> Run:
-        """Return what a case costs, and delete what it wrote; RefusedError as of drive."""
+        """Return what a case costs, and delete what it wrote; or RefusedError."""
         try:
             return drive(self.service, CASES[case], connections, seconds)
         finally:
