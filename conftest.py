@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import GivenPostgres, Postgres
+from tests.servers import ExternalPostgres, Postgres
 
 pytest_plugins = ["tests.fixtures"]
 
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def postgres() -> Iterator[Postgres]:
     """A running Postgres server, shared: tests make databases in it, and never stop it."""
     given = os.environ.get("TEST_DATABASE_URL")
-    server = GivenPostgres(given) if given else Postgres().start()
+    server = ExternalPostgres(given) if given else Postgres().start()
     try:
         yield server
     finally:

@@ -26,16 +26,16 @@ from hypothesis.stateful import (
 from tests.fixtures import (
     GROCERIES,
     Deployment,
-    added,
-    deployed,
-    everything,
+    connect,
+    create_note,
     insert,
-    loaded,
+    load_app,
     missing_id,
+    open_client,
     problem,
-    reached,
+    read_notes,
 )
-from tests.servers import ROOT, Postgres, Service, environment, until
+from tests.servers import ROOT, Postgres, Service, environment, wait_until
 
 Body = dict[str, Any] | None
 
@@ -60,14 +60,14 @@ def test_post_makes_a_note(client: TestClient, completed: dict[str, bool]) -> No
     response = client.post("/notes/", json={"text": "Plan a lavish dinner", **completed})
     note = {**GROCERIES, "text": "Plan a lavish dinner", **completed}
     assert response.status_code == 201
-    assert everything(client) == [response.json()]
+    assert read_notes(client) == [response.json()]
     assert response.json() == {"id": response.json()["id"], **note}
     assert response.headers["Location"] == f"/notes/{response.json()['id']}/"
 
 
 def test_get_lists_the_notes_oldest_first(client: TestClient) -> None:
     """GET of the list answers 200 with an array in the order of creation."""
-    made = [added(client, text=text) for text in "cab"]
+    made = [create_note(client, text=text) for text in "cab"]
     response = client.get("/notes/?skip=0&take=20")
     assert response.status_code == 200
     assert response.json() == made
@@ -77,8 +77,8 @@ def test_get_lists_the_notes_oldest_first(client: TestClient) -> None:
 
 def test_get_answers_one_note(client: TestClient) -> None:
     """GET of a note answers 200 with that note and nothing else."""
-    note = added(client)
-    added(client, text="another")
+    note = create_note(client)
+    create_note(client, text="another")
     response = client.get(f"/notes/{note['id']}/")
     assert response.status_code == 200
     assert response.json() == {"id": note["id"], **GROCERIES}
@@ -88,17 +88,17 @@ def test_get_answers_one_note(client: TestClient) -> None:
 
 def test_put_replaces_the_note(client: TestClient) -> None:
     """PUT answers 200 with the new note, ignores an id in the body and changes no other note."""
-    note, other = added(client), added(client, text="another")
+    note, other = create_note(client), create_note(client, text="another")
     new = {**GROCERIES, "text": "Finish Physics Assignment", "completed": True}
     response = client.put(f"/notes/{note['id']}/", json={"id": other["id"], **new})
     assert response.status_code == 200
     assert response.json() == {"id": note["id"], **new}
-    assert everything(client) == [response.json(), other]
+    assert read_notes(client) == [response.json(), other]
 
 
 def test_put_takes_what_post_takes(client: TestClient) -> None:
     """PUT without completed makes a note that is not completed, as POST does."""
-    note = added(client, completed=True)
+    note = create_note(client, completed=True)
     response = client.put(f"/notes/{note['id']}/", json={"text": "b"})
     assert response.json() == {"id": note["id"], **GROCERIES, "text": "b"}
 
@@ -115,28 +115,28 @@ def test_patch_changes_what_it_names(
     client: TestClient, patch: dict[str, Any], content_type: str
 ) -> None:
     """PATCH answers 200 with the merged note; what it leaves out stays, and so does the id."""
-    note, other = added(client), added(client, text="another")
+    note, other = create_note(client), create_note(client, text="another")
     response = client.patch(
         f"/notes/{note['id']}/", json=patch, headers={"Content-Type": content_type}
     )
     assert response.status_code == 200
     assert response.json() == {**note, **patch, "id": note["id"]}
-    assert everything(client) == [response.json(), other]
+    assert read_notes(client) == [response.json(), other]
 
 
 def test_delete_answers_the_deleted_note(client: TestClient) -> None:
     """DELETE answers 200 with the note and the message, and the note is gone."""
-    note, other = added(client), added(client, text="another")
+    note, other = create_note(client), create_note(client, text="another")
     response = client.delete(f"/notes/{note['id']}/")
     message = f"Note with id: {note['id']} deleted successfully!"
     assert response.status_code == 200
     assert response.json() == {**note, "message": message}
-    assert everything(client) == [other]
+    assert read_notes(client) == [other]
 
 
 def test_an_id_never_comes_back(client: TestClient) -> None:
     """The id of a deleted note is not given to the next one."""
-    assert missing_id(client) < added(client)["id"]
+    assert missing_id(client) < create_note(client)["id"]
 
 
 def test_an_id_may_be_past_2_to_the_31(on_postgres: Deployment) -> None:
@@ -151,7 +151,7 @@ def test_an_id_may_be_past_2_to_the_31(on_postgres: Deployment) -> None:
 )
 def test_text_is_kept_as_it_is(client: TestClient, text: str) -> None:
     """Every text of 0 to 65,536 characters is read back as it was written."""
-    note = added(client, text=text)
+    note = create_note(client, text=text)
     assert client.get(f"/notes/{note['id']}/").json() == {**note, "text": text}
 
 
@@ -184,7 +184,7 @@ def test_a_root_path_goes_before_what_is_open(client: TestClient, path: str) -> 
 def test_a_root_path_is_in_the_location(tmp_path: Path) -> None:
     """The Location of a new note leads to it, behind such a router, too."""
     url = f"sqlite:///{tmp_path}/notes.db"
-    with TestClient(loaded(DATABASE_URL=url), root_path="/api") as client:
+    with TestClient(load_app(DATABASE_URL=url), root_path="/api") as client:
         created = client.post("/api/notes/", json=GROCERIES)
         assert created.headers["Location"].startswith("/api/notes/")
         assert client.get(created.headers["Location"]).json() == created.json()
@@ -228,8 +228,8 @@ def test_the_last_slash_may_be_left_out(client: TestClient) -> None:
 )
 def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     """HEAD has the status and all headers of GET, and no body."""
-    note = added(client)
-    added(client)
+    note = create_note(client)
+    create_note(client)
     path = path.format(note["id"])
     head, get = client.head(path), client.get(path)
     assert (head.status_code, head.headers, head.content) == (
@@ -282,8 +282,8 @@ def test_405_names_every_method_of_the_path(
 @pytest.mark.parametrize("turn", ["one", "two"])
 def test_every_test_begins_without_a_note(client: TestClient, turn: str) -> None:
     """No note of another test is left, whichever of the two runs first."""
-    assert everything(client) == []
-    added(client, text=turn)
+    assert read_notes(client) == []
+    create_note(client, text=turn)
 
 
 # CORS
@@ -397,7 +397,7 @@ def test_if_match_lets_a_write_to_that_note_pass(
         method, created.headers["Location"], json=body, headers=headers
     )
     assert response.status_code == 200
-    assert everything(client) == ([{**created.json(), **body}] if body else [])
+    assert read_notes(client) == ([{**created.json(), **body}] if body else [])
 
 
 @WRITES
@@ -415,7 +415,7 @@ def test_if_match_that_does_not_name_the_tag_is_412(
         method, created.headers["Location"], json=body, headers=headers
     )
     assert problem(response) == 412
-    assert everything(client) == [created.json()]
+    assert read_notes(client) == [created.json()]
 
 
 @WRITES
@@ -470,7 +470,7 @@ def test_the_access_log_has_the_path_that_was_asked_for(tmp_path: Path) -> None:
         tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.db"
     ) as service:
         httpx2.head(f"{service.url}/notes")
-        until(lambda: '"HEAD /notes HTTP/1.1" 200' in service.log.read_text())
+        wait_until(lambda: '"HEAD /notes HTTP/1.1" 200' in service.log.read_text())
 
 
 def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) -> None:
@@ -503,8 +503,8 @@ def test_a_change_that_comes_between_is_412(
     name = f"between_{method.lower()}"
     url = postgres.create_database(name)
     with (
-        deployed(DATABASE_URL=url) as client,
-        reached(url) as sql,
+        open_client(DATABASE_URL=url) as client,
+        connect(url) as sql,
         ThreadPoolExecutor(1) as writer,
     ):
         created = client.post("/notes/", json=GROCERIES)
@@ -514,10 +514,10 @@ def test_a_change_that_comes_between_is_412(
         path = created.headers["Location"]
         answer = writer.submit(client.request, method, path, json=body, headers=headers)
         waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '{}'"
-        until(lambda: postgres.sql(waits.format(name)), what="the write")
+        wait_until(lambda: postgres.sql(waits.format(name)), what="the write")
         sql("COMMIT")
         assert problem(answer.result()) == 412
-        assert everything(client) == [{**created.json(), "text": "another"}]
+        assert read_notes(client) == [{**created.json(), "text": "another"}]
 
 
 # All calls together
@@ -534,14 +534,14 @@ class Notes(RuleBasedStateMachine):
         """Begin without a note."""
         super().__init__()
         self.client = client
-        for note in everything(client):
+        for note in read_notes(client):
             client.delete(f"/notes/{note['id']}/")
         self.notes: dict[int, dict[str, Any]] = {}
 
     @rule(target=ids, text=TEXTS, completed=st.booleans())
     def create(self, text: str, completed: bool) -> int:
         """POST makes a note with a new id."""
-        note = added(self.client, text=text, completed=completed)
+        note = create_note(self.client, text=text, completed=completed)
         assert note["id"] not in self.notes
         members = {**GROCERIES, "text": text, "completed": completed}
         self.notes[note["id"]] = {"id": note["id"], **members}
@@ -599,7 +599,7 @@ class Notes(RuleBasedStateMachine):
     @invariant()
     def both_hold_the_same(self) -> None:
         """The list is the dict."""
-        assert everything(self.client) == [note for _, note in sorted(self.notes.items())]
+        assert read_notes(self.client) == [note for _, note in sorted(self.notes.items())]
 
 
 def test_the_service_is_a_dict_of_notes(client: TestClient) -> None:

@@ -45,7 +45,7 @@ from bench.notes import SIZE, tidy
 from bench.report import BARS, DATABASES, FOLDER, LOAD, markdown, plot, save
 from bench.results import Key, Results
 from bench.subjects import ALONE, EXPRESS, SUBJECTS, THIS, TUTORIAL, Running, Subject
-from tests.servers import Postgres, own_postgres
+from tests.servers import Postgres, start_postgres
 
 PEERS = [subject.name for subject in SUBJECTS if subject is not THIS]
 WARM_UP = 8  # seconds of a case
@@ -203,7 +203,7 @@ def main() -> None:
     with ExitStack() as stack:
         with on_cores(OTHER_CORES):
             # With fsync as in production. The runs clean up after themselves.
-            server = own_postgres(fsync="on", autovacuum="off", max_connections="200")
+            server = start_postgres(fsync="on", autovacuum="off", max_connections="200")
             postgres = stack.enter_context(server)
         for database in options.databases:
             measure_all(database, options, postgres, results)

@@ -27,7 +27,7 @@ import psycopg
 from bench.load import cpu_seconds, settled_cpu_seconds, worker
 from bench.notes import execute, fill
 from bench.report import DATABASES, machine, save, table
-from tests.servers import Postgres, Service, own_postgres, until
+from tests.servers import Postgres, Service, start_postgres, wait_until
 from tests.test_starvation import (
     COUNT,
     EQUAL_LETTERS,
@@ -131,7 +131,9 @@ def rows_beside(
     """Return a row a case."""
     for title, rude in rude_clients(service, database, options.notes).items():
         what = "the end of what those before have asked for"
-        until(lambda: httpx2.get(service.url + COUNT, timeout=300).is_success, 300, what)
+        wait_until(
+            lambda: httpx2.get(service.url + COUNT, timeout=300).is_success, 300, what
+        )
         normal = beside(service, rude, options.seconds)
         calls = normal.calls.values()
         outcomes = [outcome for clients in calls for outcome in clients.outcomes]
@@ -254,7 +256,7 @@ def main() -> None:
     )
     tables = ["# Rude clients\n", machine(), how]
     with (
-        own_postgres(fsync="on") as postgres,
+        start_postgres(fsync="on") as postgres,
         tempfile.TemporaryDirectory() as name,
     ):
         folder = Path(name)

@@ -19,7 +19,7 @@ from statistics import median
 
 from bench.notes import COMMON, MISSING, RARE, fill
 from bench.report import DATABASES, machine, save, table
-from tests.servers import Postgres, Service, own_postgres
+from tests.servers import Postgres, Service, start_postgres
 
 # The deep page begins after 99 % of the notes.
 CALLS = {
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=5)
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
     options = parser.parse_args()
-    with own_postgres(fsync="on") as postgres, tempfile.TemporaryDirectory() as folder:
+    with start_postgres(fsync="on") as postgres, tempfile.TemporaryDirectory() as folder:
         tables = [
             compared(name, options, Path(folder), postgres) for name in options.databases
         ]

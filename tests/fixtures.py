@@ -22,7 +22,7 @@ ORIGIN = "https://app.example"
 GROCERIES = {"text": "Get Groceries from the store", "completed": False}
 
 
-def loaded(**variables: str) -> FastAPI:
+def load_app(**variables: str) -> FastAPI:
     """Return the app of a main.py that is loaded with these variables."""
     spec = importlib.util.spec_from_file_location("deployed", ROOT / "main.py")
     assert spec
@@ -46,10 +46,10 @@ def use_fastapis_handlers(app: FastAPI) -> None:
 
 
 @contextmanager
-def deployed(**variables: str) -> Iterator[TestClient]:
+def open_client(**variables: str) -> Iterator[TestClient]:
     """Lend a client, from another origin, of the service with these variables."""
     with TestClient(
-        loaded(**variables),
+        load_app(**variables),
         headers={"Origin": ORIGIN},
         follow_redirects=False,
         raise_server_exceptions=False,
@@ -58,7 +58,7 @@ def deployed(**variables: str) -> Iterator[TestClient]:
 
 
 @contextmanager
-def reached(url: str) -> Iterator[Callable[[str], Any]]:
+def connect(url: str) -> Iterator[Callable[[str], Any]]:
     """Lend a function that runs SQL in a database, past the service."""
     connection: Any
     if url.startswith("sqlite"):
@@ -69,7 +69,7 @@ def reached(url: str) -> Iterator[Callable[[str], Any]]:
         yield connection.execute
 
 
-def address(url: str) -> tuple[str, str, str]:
+def split_url(url: str) -> tuple[str, str, str]:
     """Return the user (and password), the host and the database of a URL."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition("@")
@@ -77,9 +77,9 @@ def address(url: str) -> tuple[str, str, str]:
 
 
 @contextmanager
-def role(url: str, name: str, password: str, *grants: str) -> Iterator[None]:
+def create_role(url: str, name: str, password: str, *grants: str) -> Iterator[None]:
     """Lend a user who has these rights in a database."""
-    with reached(url) as sql:
+    with connect(url) as sql:
         sql(f"DROP ROLE IF EXISTS {name}")
         sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         for grant in grants:
@@ -99,16 +99,16 @@ class Deployment(NamedTuple):
 
 
 @contextmanager
-def deployment_on(url: str, *, by_fastapi: bool = False) -> Iterator[Deployment]:
+def deploy(url: str, *, by_fastapi: bool = False) -> Iterator[Deployment]:
     """Lend the service on a database, by FastAPI with the route class switched off."""
-    with deployed(DATABASE_URL=url) as client, reached(url) as sql:
+    with open_client(DATABASE_URL=url) as client, connect(url) as sql:
         if by_fastapi:
             assert isinstance(client.app, FastAPI)
             use_fastapis_handlers(client.app)
         yield Deployment(client, sql)
 
 
-def added(client: TestClient, **members: str | bool) -> dict[str, Any]:
+def create_note(client: TestClient, **members: str | bool) -> dict[str, Any]:
     """Return a note that is made by POST."""
     response = client.post("/notes/", json=GROCERIES | members)
     assert response.status_code == 201
@@ -133,12 +133,12 @@ def literal(value: str | int) -> str:
 
 def missing_id(client: TestClient) -> int:
     """Return the id of a note that is gone."""
-    note_id: int = added(client)["id"]
+    note_id: int = create_note(client)["id"]
     client.delete(f"/notes/{note_id}/")
     return note_id
 
 
-def everything(client: TestClient) -> list[dict[str, Any]]:
+def read_notes(client: TestClient) -> list[dict[str, Any]]:
     """Return all notes."""
     notes: list[dict[str, Any]] = client.get("/notes/", params={"take": 100}).json()
     return notes
@@ -183,9 +183,7 @@ def database(
 @pytest.fixture(scope="session")
 def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The service on SQLite."""
-    with deployment_on(
-        f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db"
-    ) as deployment:
+    with deploy(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db") as deployment:
         yield deployment
 
 
@@ -195,7 +193,7 @@ def on_postgres(
 ) -> Iterator[Deployment]:
     """The service on Postgres."""
     process = tmp_path_factory.getbasetemp().name  # as they may share a server
-    with deployment_on(postgres.create_database(f"contract-{process}")) as deployment:
+    with deploy(postgres.create_database(f"contract-{process}")) as deployment:
         yield deployment
 
 
@@ -205,7 +203,7 @@ def by_fastapi_on_sqlite(
 ) -> Iterator[Deployment]:
     """The service on SQLite, with the route class switched off."""
     url = f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db"
-    with deployment_on(url, by_fastapi=True) as deployment:
+    with deploy(url, by_fastapi=True) as deployment:
         yield deployment
 
 
@@ -216,7 +214,7 @@ def by_fastapi_on_postgres(
     """The service on Postgres, with the route class switched off."""
     process = tmp_path_factory.getbasetemp().name
     url = postgres.create_database(f"by-fastapi-{process}")
-    with deployment_on(url, by_fastapi=True) as deployment:
+    with deploy(url, by_fastapi=True) as deployment:
         yield deployment
 
 

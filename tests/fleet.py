@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from tests.load import Load
-from tests.servers import Postgres, Service, free_port, listening, until
+from tests.servers import Postgres, Service, free_port, is_listening, wait_until
 
 PGBOUNCER = """
 [databases]
@@ -67,7 +67,7 @@ def pgbouncer(server: Postgres, connections: int) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: listening(port), what="pgbouncer")
+        wait_until(lambda: is_listening(port), what="pgbouncer")
         yield port
     finally:
         process.terminate()
@@ -112,13 +112,13 @@ class Balancer(Service):
 
     def await_instance(self, port: int) -> None:
         """Wait until an instance gets requests."""
-        until(self.admin.exists, what="haproxy")
-        until(lambda: self.instance(port)["status"] == "UP", what=f"instance {port}")
+        wait_until(self.admin.exists, what="haproxy")
+        wait_until(lambda: self.instance(port)["status"] == "UP", what=f"instance {port}")
 
     def drain(self, port: int) -> None:
         """Send an instance no more requests, and wait until it has answered those it has."""
         self.command(f"set server notes/{port} state drain")
-        until(
+        wait_until(
             lambda: self.instance(port)["scur"] == "0",
             what=f"the end of requests to {port}",
         )

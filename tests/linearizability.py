@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-from tests.servers import Service, until
+from tests.servers import Service, wait_until
 
 
 class Note(NamedTuple):
@@ -131,7 +131,7 @@ class Clients:
     def proceed(self, calls: int) -> None:
         """Wait until the histories hold so many more calls."""
         goal = self.calls + calls
-        until(lambda: self.calls >= goal, 120, f"{calls} more calls")
+        wait_until(lambda: self.calls >= goal, 120, f"{calls} more calls")
 
     def contradictions(self) -> dict[int, list[Call]]:
         """Return the histories, by their notes' ids, that no order of the calls explains."""

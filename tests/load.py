@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx2
 
 from tests.fixtures import ORIGIN, problem
-from tests.servers import Service, until
+from tests.servers import Service, wait_until
 
 UNREACHABLE = "unreachable"  # in place of a status: there was no connection
 CUT_OFF = "cut off"  # in place of a status: the connection ended before the answer came
@@ -71,7 +71,7 @@ def statuses(answers: Answers) -> dict[int, int]:
     return dict(Counter(answer.status_code for answer in answers))
 
 
-def refused(answers: Answers) -> bool:
+def are_refusals(answers: Answers) -> bool:
     """Tell whether all answers are 503 and say when to come again."""
     seen = {(problem(answer), answer.headers.get("Retry-After")) for answer in answers}
     return seen == {(503, "1")}
@@ -113,7 +113,9 @@ class Load:
     def proceed(self, writes: int) -> None:
         """Wait until so many more writes are acknowledged."""
         goal = self.writes["201"] + writes
-        until(lambda: self.writes["201"] >= goal, 120, f"{writes} acknowledged writes")
+        wait_until(
+            lambda: self.writes["201"] >= goal, 120, f"{writes} acknowledged writes"
+        )
 
     @property
     def writes(self) -> Counter[str]:

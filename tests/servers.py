@@ -46,7 +46,7 @@ def skip(reason: str) -> NoReturn:
     (pytest.fail if os.environ.get("NO_SKIPS") == "1" else pytest.skip)(reason)
 
 
-def needs(*programs: str) -> None:
+def require_programs(*programs: str) -> None:
     """Skip the calling test when a program is missing."""
     if missing := [program for program in programs if not shutil.which(program)]:
         skip(f"not installed: {', '.join(missing)}")
@@ -58,13 +58,13 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def listening(port: int) -> bool:
+def is_listening(port: int) -> bool:
     """Tell whether somebody takes connections on a port of 127.0.0.1."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def until(
+def wait_until(
     condition: Callable[[], Any], seconds: float = 15, what: str = "the condition"
 ) -> Any:
     """Return the first true result of a condition; TimeoutError when the seconds pass without."""
@@ -229,7 +229,7 @@ class Postgres:
         return self.url(name)
 
 
-class GivenPostgres(Postgres):
+class ExternalPostgres(Postgres):
     """A server that runs already, whose user may make databases; it is never stopped."""
 
     def __init__(self, url: str) -> None:
@@ -305,7 +305,7 @@ class Service:
                 return httpx2.get(self.url + path, timeout=5).status_code == 200
             return False
 
-        until(answers, seconds, f"200 from {path}")
+        wait_until(answers, seconds, f"200 from {path}")
         return self
 
     def stop(self) -> int:
@@ -331,7 +331,7 @@ class Service:
 
 
 @contextlib.contextmanager
-def own_postgres(**settings: str) -> Iterator[Postgres]:
+def start_postgres(**settings: str) -> Iterator[Postgres]:
     """Lend a running server that the test may stop, break and promote."""
     server = Postgres(**settings)
     try:

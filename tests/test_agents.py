@@ -21,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
 from tests.fixtures import ORIGIN, problem
-from tests.servers import ROOT, Postgres, Service, own_postgres
+from tests.servers import ROOT, Postgres, Service, start_postgres
 
 T = TypeVar("T")
 APP = "examples.agents:app"
@@ -439,7 +439,7 @@ def test_a_notification_is_taken_without_an_answer(http: httpx2.Client) -> None:
 def test_a_database_that_is_away_is_a_result_that_says_so(tmp_path: Path) -> None:
     """A model that calls meanwhile is told to try again, and later succeeds."""
     with (
-        own_postgres() as server,
+        start_postgres() as server,
         Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url()) as service,
     ):
         assert not call(service, "list_notes").is_error

@@ -23,14 +23,14 @@ from tests.fixtures import (
     GROCERIES,
     ORIGIN,
     Deployment,
-    added,
-    deployed,
-    deployment_on,
-    everything,
+    connect,
+    create_note,
+    deploy,
+    open_client,
     problem,
-    reached,
+    read_notes,
 )
-from tests.servers import Postgres, Service, postgres_binaries, skip, until
+from tests.servers import Postgres, Service, postgres_binaries, skip, wait_until
 
 Log = pytest.LogCaptureFixture
 
@@ -100,7 +100,7 @@ TWO_NOTES = "INSERT INTO notes (text, completed) VALUES ('one', true), ('two', f
 def make_table(url: str, columns: str, rows: str = TWO_NOTES) -> None:
     """Make a table of notes with an id and these columns, as somebody else would."""
     key = KEYS[url.partition(":")[0]]
-    with reached(url) as sql:
+    with connect(url) as sql:
         sql(f"CREATE TABLE notes (id {key}, {columns})")
         sql(rows)
 
@@ -124,7 +124,7 @@ def make_raising_trigger(deployment: Deployment, code: str, event: str) -> None:
 @pytest.fixture
 def on_database(empty_database: str) -> Iterator[Deployment]:
     """The service on a database of the test's own with two notes in it, on each of the two."""
-    with deployment_on(empty_database) as deployment:
+    with deploy(empty_database) as deployment:
         deployment.sql(TWO_NOTES)
         yield deployment
 
@@ -132,7 +132,7 @@ def on_database(empty_database: str) -> Iterator[Deployment]:
 @pytest.fixture
 def own_postgres_database(postgres: Postgres) -> Iterator[Deployment]:
     """The service on a Postgres database of the test's own with two notes in it."""
-    with deployment_on(postgres.create_database("broken")) as deployment:
+    with deploy(postgres.create_database("broken")) as deployment:
         deployment.sql(TWO_NOTES)
         yield deployment
 
@@ -155,23 +155,23 @@ def test_locks_that_come_and_go_do_not_add_up(
     url = postgres.create_database("broken")
     lock = "LOCK TABLE notes IN ACCESS EXCLUSIVE MODE"
     with (
-        deployed(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2") as client,
-        reached(url) as sql,
+        open_client(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2") as client,
+        connect(url) as sql,
         psycopg.connect(url) as first,
         psycopg.connect(url) as second,
         ThreadPoolExecutor() as threads,
     ):
-        note = added(client)
+        note = create_note(client)
         tag = client.get(f"/notes/{note['id']}/").headers["ETag"]
         headers = {"If-Match": tag}
         first.execute(lock)
         started = time.monotonic()
         sent = threads.submit(request_.send, client, note["id"], **headers)
-        until(lambda: count_waiting(sql) == 1)
+        wait_until(lambda: count_waiting(sql) == 1)
         threads.submit(
             second.execute, lock
         )  # it queues behind the request's first statement
-        until(lambda: count_waiting(sql) == 2)
+        wait_until(lambda: count_waiting(sql) == 2)
         first.execute("SELECT pg_sleep(1.7)")  # most of DB_TIMEOUT
         first.commit()
         assert sent.result(30).status_code in (200, 503, 504)
@@ -194,7 +194,7 @@ def test_a_restore_beside_clients_succeeds(
 ) -> None:
     """While clients read, `pg_restore --clean` succeeds each time; what it hides is 503."""
     url, dump = postgres.create_database("broken"), tmp_path / "dump"
-    with deployment_on(url) as deployment, ThreadPoolExecutor(8) as threads:
+    with deploy(url) as deployment, ThreadPoolExecutor(8) as threads:
         client = deployment.client
         deployment.sql(
             "INSERT INTO notes (text, completed) SELECT n, false FROM generate_series(1, 3000) n"
@@ -223,7 +223,7 @@ def test_a_restore_beside_clients_succeeds(
         assert [restore.stderr for restore in restores] == [""] * 4
         (stored,) = deployment.sql("SELECT count(*) FROM notes").fetchone()
         assert stored == 3000
-        assert len(everything(client)) == 100
+        assert len(read_notes(client)) == 100
         assert set(statuses) <= {
             200,
             404,
@@ -290,13 +290,13 @@ DAMAGE_OF_POSTGRES = {
 
 def check_damage(deployment: Deployment, damage: Damage, log: Log) -> None:
     """Fail unless requests are 503, a line each, between the breaking and the mending."""
-    before = everything(deployment.client)
+    before = read_notes(deployment.client)
     log.clear()
     deployment.sql(damage.breaking)
     for request in damage.requests:
         check_unavailable(request.send(deployment.client), log)
     deployment.sql(damage.mending)
-    assert everything(deployment.client) == before
+    assert read_notes(deployment.client) == before
     for request in damage.requests:
         assert request.send(deployment.client).status_code in (200, 201), request
 
@@ -314,7 +314,7 @@ def test_damage_to_sqlite_is_503_until_it_is_mended(
     tmp_path: Path, damage: Damage, caplog: Log
 ) -> None:
     """What only an operator can mend on SQLite is 503, and served again without a restart."""
-    with deployment_on(f"sqlite:///{tmp_path}/notes.db") as deployment:
+    with deploy(f"sqlite:///{tmp_path}/notes.db") as deployment:
         deployment.sql(TWO_NOTES)
         check_damage(deployment, damage, caplog)
 
@@ -335,7 +335,7 @@ def test_data_that_postgres_finds_corrupt_is_503(
     caplog.clear()
     check_unavailable(CREATE.send(own_postgres_database.client), caplog)
     assert own_postgres_database.sql("SELECT last_value FROM raised").fetchone() == (1,)
-    assert len(everything(own_postgres_database.client)) == 2
+    assert len(read_notes(own_postgres_database.client)) == 2
 
 
 def test_a_collation_that_cannot_search_is_no_bug(
@@ -343,7 +343,7 @@ def test_a_collation_that_cannot_search_is_no_bug(
 ) -> None:
     """A search on a nondeterministic collation finds the note, or is 503 with one line."""
     url = postgres.create_database("broken")
-    with deployment_on(url) as deployment:
+    with deploy(url) as deployment:
         deployment.sql(TWO_NOTES)
         kind = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
         try:
@@ -394,15 +394,15 @@ def test_what_a_constraint_refuses_is_the_clients_error(
 ) -> None:
     """POST, PUT and PATCH of a value that the table refuses are 409 or 422, and change nothing."""
     make_table(empty_database, f"{column}, completed BOOLEAN NOT NULL")
-    with deployed(DATABASE_URL=empty_database) as client:
-        before = everything(client)
+    with open_client(DATABASE_URL=empty_database) as client:
+        before = read_notes(client)
         caplog.clear()
         for request in CREATE, REPLACE, PATCH:
             refused = request._replace(body=GROCERIES | {"text": text})
             assert problem(refused.send(client, note_id=before[1]["id"])) == status, (
                 request.method
             )
-        assert everything(client) == before
+        assert read_notes(client) == before
         read_complaints(caplog)
 
 
@@ -413,10 +413,10 @@ def test_a_column_of_ones_own_that_needs_a_value_is_422(
     rows = "INSERT INTO notes (text, completed, owner) VALUES ('one', false, 'me')"
     columns = "text TEXT NOT NULL, completed BOOLEAN NOT NULL, owner TEXT NOT NULL"
     make_table(empty_database, columns, rows)
-    with deployed(DATABASE_URL=empty_database) as client:
+    with open_client(DATABASE_URL=empty_database) as client:
         caplog.clear()
         assert problem(CREATE.send(client)) == 422
-        assert [note["text"] for note in everything(client)] == ["one"]
+        assert [note["text"] for note in read_notes(client)] == ["one"]
         assert [REPLACE.send(client).status_code, PATCH.send(client).status_code] == [
             200,
             200,
@@ -426,7 +426,7 @@ def test_a_column_of_ones_own_that_needs_a_value_is_422(
 
 def test_a_trigger_of_ones_own_refuses(empty_database: str, caplog: Log) -> None:
     """A note that a trigger refuses by its own words is 422, and is not stored."""
-    with deployment_on(empty_database) as deployment:
+    with deploy(empty_database) as deployment:
         if empty_database.startswith("sqlite"):
             refusal = "BEGIN SELECT RAISE(ABORT, 'no'); END"
             deployment.sql(f"CREATE TRIGGER own BEFORE INSERT ON notes {refusal}")
@@ -434,7 +434,7 @@ def test_a_trigger_of_ones_own_refuses(empty_database: str, caplog: Log) -> None
             make_raising_trigger(deployment, "P0001", "INSERT")
         caplog.clear()
         assert problem(CREATE.send(deployment.client)) == 422
-        assert everything(deployment.client) == []
+        assert read_notes(deployment.client) == []
         read_complaints(caplog)
 
 
@@ -469,13 +469,13 @@ def test_a_character_that_the_database_lacks_is_422(
 ) -> None:
     """A database in LATIN1 has no euro sign: a note with it is 422, and so is a search for it."""
     options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
-    with deployment_on(postgres.create_database("latin1", options)) as deployment:
+    with deploy(postgres.create_database("latin1", options)) as deployment:
         deployment.sql(TWO_NOTES)
-        before = everything(deployment.client)
+        before = read_notes(deployment.client)
         caplog.clear()
         assert problem(request_.send(deployment.client)) == 422
-        assert everything(deployment.client) == before
-        assert added(deployment.client, text="café")["text"] == "café"
+        assert read_notes(deployment.client) == before
+        assert create_note(deployment.client, text="café")["text"] == "café"
         read_complaints(caplog)
 
 
@@ -491,10 +491,10 @@ def with_invalid_text(
             "ascii", "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
         )
         invalid = r"E'\xff' || 'o'"
-    with deployment_on(url) as deployment:
-        added(deployment.client, text="one 😀")
+    with deploy(url) as deployment:
+        create_note(deployment.client, text="one 😀")
         deployment.sql(f"INSERT INTO notes (text, completed) VALUES ({invalid}, true)")
-        added(deployment.client, text="two")
+        create_note(deployment.client, text="two")
         yield deployment
 
 
@@ -527,7 +527,7 @@ def test_the_notes_beside_a_broken_one_are_served(with_invalid_text: Deployment)
     assert client.get("/notes/?after=2").json()[0]["text"] == "two"
     assert READY.send(client).status_code == 200
     assert REPLACE.send(client, note_id=2).json() == {"id": 2, **GROCERIES}
-    assert len(everything(client)) == 3
+    assert len(read_notes(client)) == 3
 
 
 # Tables that somebody else made
@@ -571,20 +571,20 @@ def test_an_odd_table_on_postgres_is_503_until_it_is_altered(
 ) -> None:
     """While a column has a wrong type each request is 503, and its line names column and type."""
     url = postgres.create_database("broken")
-    with reached(url) as sql:
+    with connect(url) as sql:
         sql(
             "SET lock_timeout = '5s'"
         )  # should the service keep a lock between its requests
         sql(f"CREATE TABLE notes ({odd.table})")
-        with deployed(DATABASE_URL=url) as client:
+        with open_client(DATABASE_URL=url) as client:
             caplog.clear()
             for request in *READS, SEARCH, *WRITES:
                 line = check_unavailable(request.send(client), caplog)
                 assert re.search(odd.said, line)
             assert client.get("/livez").status_code == 200
             sql(odd.mending)
-            note = added(client)
-            assert everything(client) == [note]
+            note = create_note(client)
+            assert read_notes(client) == [note]
             assert READY.send(client).status_code == 200
 
 
@@ -608,7 +608,7 @@ def test_a_lacking_column_on_postgres_is_named_with_its_cure(
     """Without a column each request is 503; after the ALTER TABLE of its line it is served."""
     url = postgres.create_database("broken")
     make_table(url, LACKING[column], LACKING_ROWS[column])
-    with deployed(DATABASE_URL=url) as client, reached(url) as sql:
+    with open_client(DATABASE_URL=url) as client, connect(url) as sql:
         sql("SET lock_timeout = '5s'")
         caplog.clear()
         for request in *READS, *WRITES:
@@ -617,8 +617,8 @@ def test_a_lacking_column_on_postgres_is_named_with_its_cure(
                 f"ALTER TABLE notes ADD COLUMN {column} "
             )
         sql(find_statement(line))
-        assert len(everything(client)) == 1
-        assert added(client) in everything(client)
+        assert len(read_notes(client)) == 1
+        assert create_note(client) in read_notes(client)
 
 
 def read_refusal(folder: Path, file: Path) -> str:
@@ -647,11 +647,11 @@ def test_a_lacking_column_on_sqlite_is_named_with_its_cure(
     make_table(url, LACKING[column], LACKING_ROWS[column])
     statement = find_statement(read_refusal(tmp_path, file))
     assert statement.startswith(f"ALTER TABLE notes ADD COLUMN {column} ")
-    with reached(url) as sql:
+    with connect(url) as sql:
         sql(statement)
-    with deployed(DATABASE_URL=url) as client:
-        assert len(everything(client)) == 1
-        assert added(client) in everything(client)
+    with open_client(DATABASE_URL=url) as client:
+        assert len(read_notes(client)) == 1
+        assert create_note(client) in read_notes(client)
 
 
 def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(
@@ -659,7 +659,7 @@ def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(
 ) -> None:
     """A key that is INT and not INTEGER gets no ids from SQLite: the start is refused with it."""
     file = tmp_path / "notes.db"
-    with reached(f"sqlite:///{file}") as sql:
+    with connect(f"sqlite:///{file}") as sql:
         sql("CREATE TABLE notes (id INT PRIMARY KEY, text TEXT, completed BOOLEAN)")
     assert re.search(r"\bid\b.*\bINT\b", read_refusal(tmp_path, file))
 
@@ -681,7 +681,7 @@ def test_a_file_that_another_process_holds_is_refused_at_the_start(
 ) -> None:
     """A first start while somebody else holds the file ends with a line after DB_TIMEOUT."""
     file = tmp_path / "notes.db"
-    with reached(f"sqlite:///{file}") as sql:
+    with connect(f"sqlite:///{file}") as sql:
         sql("BEGIN EXCLUSIVE")
         sql("CREATE TABLE other (id INTEGER)")
         assert "locked" in read_refusal(tmp_path, file)
@@ -691,7 +691,7 @@ def test_a_file_that_another_process_holds_is_refused_at_the_start(
 def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with 60 notes, which are more than SQLite keeps in memory."""
     file = tmp_path_factory.mktemp("large") / "notes.db"
-    with deployment_on(f"sqlite:///{file}") as deployment:
+    with deploy(f"sqlite:///{file}") as deployment:
         numbers = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)"
         row = f"'{'o' * 60_000}', false"
         deployment.sql(
@@ -706,7 +706,7 @@ def test_a_file_that_is_corrupt_is_503(
 ) -> None:
     """A request that meets an overwritten page of the file is 503, with one line, at once."""
     file = Path(shutil.copy(large_file, tmp_path))
-    with deployed(DATABASE_URL=f"sqlite:///{file}") as client:
+    with open_client(DATABASE_URL=f"sqlite:///{file}") as client:
         caplog.clear()
         with file.open("r+b") as raw:
             raw.seek(4096)
@@ -749,7 +749,7 @@ def test_writes_into_a_file_that_is_gone_are_503(
 ) -> None:
     """Once its file is not the one at the path the service takes no write, and is not ready."""
     url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
-    with deployment_on(url) as deployment:
+    with deploy(url) as deployment:
         deployment.sql(TWO_NOTES)
         assert CREATE.send(deployment.client).status_code == 201
         lose(file)
@@ -762,8 +762,8 @@ def test_writes_into_a_file_that_is_gone_are_503(
             (2, "two"),
             (3, GROCERIES["text"]),
         ]  # past the service
-    with deployed(DATABASE_URL=url) as client, reached(url) as sql:
-        note = added(client)
+    with open_client(DATABASE_URL=url) as client, connect(url) as sql:
+        note = create_note(client)
         assert (note["id"],) in sql("SELECT id FROM notes").fetchall()
 
 

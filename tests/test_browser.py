@@ -37,7 +37,7 @@ from tests.browser import (
     run_sql,
     serve_page,
 )
-from tests.servers import ROOT, Postgres, Service, free_port, needs
+from tests.servers import ROOT, Postgres, Service, free_port, require_programs
 
 KEY = "correct-horse"
 LIMIT = 1000  # bytes of a body, on the guarded service
@@ -67,7 +67,7 @@ def origin() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A running Chromium."""
-    needs("chromium")
+    require_programs("chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium
         with chromium.launch(

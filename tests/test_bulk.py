@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.fixtures import GROCERIES, ORIGIN, problem, reached
+from tests.fixtures import GROCERIES, ORIGIN, connect, problem
 from tests.servers import Service
 
 
@@ -21,7 +21,7 @@ def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def client(service: Service, database: str) -> Iterator[httpx2.Client]:
     """A client, from another origin, of the service without a note."""
-    with reached(database) as sql:
+    with connect(database) as sql:
         sql("DELETE FROM notes")
     with httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as http:
         yield http
@@ -80,7 +80,7 @@ def test_a_batch_that_the_table_refuses_stores_nothing(
     client: httpx2.Client, database: str
 ) -> None:
     """A batch is one statement: when one of its notes is refused, none is stored."""
-    with reached(database) as sql:
+    with connect(database) as sql:
         sql("CREATE UNIQUE INDEX once ON notes (text)")
         try:
             body = [{"text": text} for text in ("a", "b", "a")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import FOLDER, PACKAGES, document, install, program, run, served
+from tests.clients import FOLDER, PACKAGES, install, program, run, serve, write_document
 from tests.servers import Service
 
 STRICT = [
@@ -31,7 +31,7 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service, on each of the two databases."""
-    with served(request, tmp_path_factory) as service:
+    with serve(request, tmp_path_factory) as service:
         yield service
 
 
@@ -40,7 +40,7 @@ def json_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service with json-server's queries, on each of the two databases."""
-    with served(request, tmp_path_factory, app="examples.json_server:app") as service:
+    with serve(request, tmp_path_factory, app="examples.json_server:app") as service:
         yield service
 
 
@@ -50,7 +50,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("typed")
     (folder / "node_modules").symlink_to(PACKAGES)
     (folder / "typed.mts").write_bytes((FOLDER / "typed.mts").read_bytes())
-    run(folder, program("openapi-typescript"), document(folder), "--output", "schema.mts")
+    run(
+        folder,
+        program("openapi-typescript"),
+        write_document(folder),
+        "--output",
+        "schema.mts",
+    )
     run(folder, program("tsc"), *STRICT, "typed.mts")
     return folder / "typed.mjs"
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures import added, address, deployed, reached, role
+from tests.fixtures import connect, create_note, create_role, open_client, split_url
 from tests.servers import MAIN_VARIABLES, ROOT, Postgres, Service, environment, free_port
 
 SERVER = "postgresql://notes:secret@127.0.0.1"
@@ -331,7 +331,7 @@ def test_variables_of_the_tutorial_reach_the_database(postgres: Postgres) -> Non
         "db_password": "@/#:%?",
         "ssl_mode": "disable",
     }
-    with deployed(**variables) as client:
+    with open_client(**variables) as client:
         assert client.get("/readyz").status_code == 200
     assert postgres.sql("SELECT to_regclass('notes')", "my notes").strip() == "notes"
 
@@ -362,15 +362,15 @@ def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
 def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str) -> None:
     """Each way to write a Postgres URL reaches the database that it names."""
     url = postgres.create_database("spelling")
-    login, host, name = address(url)
+    login, host, name = split_url(url)
     spelt = spelling.format(login=login, host=host, name=name, closed=free_port())
     with (
-        role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"),
-        role(url, "odder", "[p@ss\u2603]", "CREATE ON SCHEMA public"),
-        reached(url) as sql,
+        create_role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"),
+        create_role(url, "odder", "[p@ss\u2603]", "CREATE ON SCHEMA public"),
+        connect(url) as sql,
     ):
-        with deployed(DATABASE_URL=spelt) as client:
-            note = added(client)
+        with open_client(DATABASE_URL=spelt) as client:
+            note = create_note(client)
         assert sql("SELECT id, text, completed FROM notes").fetchall() == [
             tuple(note.values())
         ]
@@ -384,8 +384,8 @@ def test_parameters_that_asyncpg_does_not_know_are_dropped(
 ) -> None:
     """A key that only other clients understand is left out, and a warning names it."""
     url = postgres.create_database("spelling")
-    with deployed(DATABASE_URL=f"{url}?{key}=1") as client:
-        added(client)
+    with open_client(DATABASE_URL=f"{url}?{key}=1") as client:
+        create_note(client)
     assert [record.levelname for record in caplog.records if key in record.message] == [
         "WARNING"
     ]
@@ -394,8 +394,8 @@ def test_parameters_that_asyncpg_does_not_know_are_dropped(
 @pytest.mark.parametrize("file", ["notes.db", "my notes%.db"])
 def test_a_sqlite_url_names_a_file(tmp_path: Path, file: str) -> None:
     """What follows sqlite:/// is the file, with percent-encoding."""
-    with deployed(DATABASE_URL=f"sqlite:///{tmp_path}/{quote(file)}") as client:
-        added(client)
+    with open_client(DATABASE_URL=f"sqlite:///{tmp_path}/{quote(file)}") as client:
+        create_note(client)
     assert (tmp_path / file).is_file()
 
 
@@ -407,11 +407,11 @@ def test_start_names_the_database_without_its_secrets(
     url = f"sqlite:///{tmp_path}/notes.db"
     place = f"SQLite, {tmp_path}/notes.db"
     if kind == "postgres":
-        _, host, name = address(postgres.create_database("named"))
+        _, host, name = split_url(postgres.create_database("named"))
         url = f"postgresql://postgres:pass-word@{host}/{name}?application_name=pass-word"
         place = f"Postgres, {host}/{name}"
     caplog.set_level("INFO")
-    with deployed(DATABASE_URL=url):
+    with open_client(DATABASE_URL=url):
         pass
     assert [line for line in caplog.messages if place in line] == [
         f"The database: {place}"

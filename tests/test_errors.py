@@ -12,11 +12,11 @@ from fastapi.testclient import TestClient
 from tests.fixtures import (
     GROCERIES,
     ORIGIN,
-    added,
-    everything,
-    loaded,
+    create_note,
+    load_app,
     missing_id,
     problem,
+    read_notes,
 )
 from tests.servers import Service
 
@@ -54,7 +54,7 @@ def test_a_missing_note_is_404(client: TestClient, method: str, body: Body) -> N
         response = client.request(method, f"/notes/{note_id}/", json=body)
         assert problem(response) == 404
         assert str(note_id) in response.json()["detail"]
-    assert everything(client) == []
+    assert read_notes(client) == []
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_an_id_out_of_bounds_is_422(
     client: TestClient, note_id: str, method: str, body: Body
 ) -> None:
     """Every verb answers 422 for what is not a whole number from 1 to 2^63-1."""
-    note = added(client)
+    note = create_note(client)
     assert (
         problem(client.request(method, f"/notes/{note_id}/", json=body), "note_id") == 422
     )
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
 
 
 def nested(depth: int) -> str:
@@ -140,23 +140,23 @@ def test_an_invalid_body_is_refused(
     client: TestClient, method: str, body: bytes, status: int, blamed: list[str]
 ) -> None:
     """A body that is no JSON is 400, one that is no note 422 with the name; nothing is written."""
-    note = added(client)
+    note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     response = client.request(method, path, content=body, headers=JSON)
     assert problem(response, *blamed) == status
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_deep_nesting_is_refused(client: TestClient, method: str) -> None:
     """JSON nested 960 deep is 400 or 422, as far as this Python reads it; nothing is written."""
-    note = added(client)
+    note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     body = f'{{"text": {nested(960)}, "completed": true}}'
     response = client.request(method, path, content=body.encode(), headers=JSON)
     blamed = ["text"] if response.status_code == 422 else []
     assert problem(response, *blamed) in (400, 422)
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_a_missing_member_is_422(
     client: TestClient, method: str, body: dict[str, Any], blamed: list[str]
 ) -> None:
     """A note without text is 422, when it is made and when it is replaced."""
-    note = added(client)
+    note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     assert problem(client.request(method, path, json=body), *blamed) == 422
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
@@ -192,12 +192,12 @@ def test_a_body_that_is_not_declared_as_json_is_415(
     client: TestClient, method: str, content_type: str | None
 ) -> None:
     """A body whose Content-Type is missing or another than JSON is 415; nothing is written."""
-    note = added(client)
+    note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     headers = {"Content-Type": content_type} if content_type else {}
     body = b'{"text": "a", "completed": true}'
     assert problem(client.request(method, path, content=body, headers=headers)) == 415
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
 
 
 def padded(size: int) -> bytes:
@@ -216,20 +216,20 @@ def test_a_body_over_the_limit_is_413(
     def sent(body: bytes) -> Any:
         return iter([body[:10], body[10:LIMIT], body[LIMIT:]]) if chunked else body
 
-    note = added(client)
+    note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     for body in padded(LIMIT + 1), padded(3_000_000):
         assert (
             problem(client.request(method, path, content=sent(body), headers=JSON)) == 413
         )
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
     response = client.request(method, path, content=sent(padded(LIMIT)), headers=JSON)
     assert response.status_code == (201 if method == "POST" else 200)
 
 
 def test_a_bug_is_500(tmp_path: Path) -> None:
     """An exception that nobody expected is 500, with its traceback in the log alone."""
-    app = loaded(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+    app = load_app(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
 
     @app.get("/bug/")
     async def fail() -> Response:
@@ -250,7 +250,7 @@ def test_a_bug_is_500(tmp_path: Path) -> None:
 )
 def test_a_compressed_body_is_415(client: TestClient, method: str, coding: str) -> None:
     """A body with a Content-Encoding is 415, and the answer says which one is taken."""
-    note = added(client)
+    note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     response = client.request(
         method,
@@ -261,7 +261,7 @@ def test_a_compressed_body_is_415(client: TestClient, method: str, coding: str) 
     assert problem(response) == 415
     assert "Content-Encoding" in response.json()["detail"]
     assert response.headers["Accept-Encoding"] == "identity"
-    assert everything(client) == [note]
+    assert read_notes(client) == [note]
 
 
 def test_a_body_that_is_not_utf_8_is_named_so(client: TestClient) -> None:

@@ -23,12 +23,20 @@ from tests.load import (
     Answers,
     Crowd,
     Load,
-    refused,
+    are_refusals,
     slowest,
     statuses,
 )
 from tests.proxy import Proxy
-from tests.servers import Postgres, Service, listening, needs, own_postgres, skip, until
+from tests.servers import (
+    Postgres,
+    Service,
+    is_listening,
+    require_programs,
+    skip,
+    start_postgres,
+    wait_until,
+)
 
 PASSWORD = "correct-horse"  # the servers trust everybody: it only must not be logged
 SLOTS = 10  # POOL_SIZE's default, times two workers
@@ -40,7 +48,7 @@ Report = Callable[[object], None]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """A Postgres server that a test may break, and leaves whole."""
-    with own_postgres(max_connections="40") as server:
+    with start_postgres(max_connections="40") as server:
         yield server
 
 
@@ -131,7 +139,7 @@ def url(port: int, database: str = "postgres") -> str:
 
 def complete(service: Service, workers: int = 2) -> Service:
     """Wait until all workers serve."""
-    until(
+    wait_until(
         lambda: Log(service, whole=True).started == workers,
         60,
         "the start of all workers",
@@ -201,7 +209,7 @@ def fill(server: Postgres, crowd: Crowd, database: str = "postgres") -> None:
         crowd.get(*["/notes/"] * (SLOTS - len(waiting(server, database))))
         return len(waiting(server, database)) == SLOTS
 
-    until(full, what=f"{SLOTS} sessions that wait")
+    wait_until(full, what=f"{SLOTS} sessions that wait")
 
 
 def check_slots(server: Postgres, service: Service, database: str = "postgres") -> None:
@@ -244,7 +252,7 @@ def test_killed_worker_fails_only_its_own_requests(
         held = held_by(victim, service)
         victim.kill()
         load.proceed(WRITES)
-        until(lambda: log.started == 1)
+        wait_until(lambda: log.started == 1)
         load.proceed(WRITES)
     report(f"{load}, connections held {len(held)}")
     assert not load.untrue(texts(server))
@@ -263,7 +271,9 @@ def test_hup_stores_no_write_that_it_cuts_off(
         load.proceed(WRITES)
         old = workers(service)
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: log.started == 2 and not any(worker.is_running() for worker in old))
+        wait_until(
+            lambda: log.started == 2 and not any(worker.is_running() for worker in old)
+        )
         load.proceed(WRITES)
     report(load)
     stored = texts(server)
@@ -287,10 +297,10 @@ def test_service_starts_and_lives_without_postgres(
         crowd = stack.enter_context(Crowd(service))
         crowd.get("/readyz", "/notes/")
         crowd.post("early")
-        assert refused(crowd.answers())
+        assert are_refusals(crowd.answers())
         victim = workers(service)[0]
         victim.kill()
-        until(lambda: len(workers(service)) == 2 and victim not in workers(service))
+        wait_until(lambda: len(workers(service)) == 2 and victim not in workers(service))
         crowd.get("/livez")
         assert statuses(crowd.answers()) == {200: 1}
         server.start()
@@ -328,7 +338,7 @@ def test_sigterm_under_load_ends_the_service_in_order(
         load.proceed(WRITES)
         old = workers(service)
         terminate(service, whom)
-        until(lambda: not listening(service.port))
+        wait_until(lambda: not is_listening(service.port))
         service.process.terminate()  # a second one changes nothing
         assert service.process.wait(5) == 0
     report(load)
@@ -337,7 +347,7 @@ def test_sigterm_under_load_ends_the_service_in_order(
     assert not load.told(CUT_OFF) & set(stored)
     assert load.answers.keys() <= {"200", "201", CUT_OFF, UNREACHABLE}
     assert not any(process.is_running() for process in old)
-    until(lambda: not sessions(server, "true", "ending"), 5)
+    wait_until(lambda: not sessions(server, "true", "ending"), 5)
     assert Log(service, whole=True).calm
 
 
@@ -356,9 +366,9 @@ def test_sigterm_waits_for_answers_but_not_for_idle_connections(
         assert statuses(idle.answers()) == {200: 10}
         with locked_table(server, "ending"):
             crowd.post("1", "2", "3", "4")
-            until(lambda: len(waiting(server, "ending")) == 4)
+            wait_until(lambda: len(waiting(server, "ending")) == 4)
             terminate(service, "all")
-            until(lambda: not listening(service.port))
+            wait_until(lambda: not is_listening(service.port))
         assert statuses(crowd.answers()) == {201: 4}
         assert service.process.wait(5) == 0
     assert sorted(texts(server, "ending")) == ["1", "2", "3", "4"]
@@ -392,7 +402,7 @@ def test_full_pool_refuses_and_recovers(
             log = Log(hasty_service)
             second.post(*["one too many"] * 20)
             answers = second.answers()
-        assert refused(answers)
+        assert are_refusals(answers)
         assert len(log.failures) >= len(answers)
         busy = first.answers()
     report(
@@ -412,7 +422,7 @@ def test_locked_table_is_given_up(
     with Crowd(hasty_service) as crowd, locked_table(server):
         crowd.post("locked out", "locked out")
         crowd.get("/notes/", "/notes/1/")
-        until(lambda: len(waiting(server)) == 4)
+        wait_until(lambda: len(waiting(server)) == 4)
         pids = waiting(server)
         answers = crowd.answers()
         assert not waiting(server)
@@ -480,7 +490,7 @@ def test_stalled_network_is_answered_within_eight_seconds(
         with proxy.stalled():
             crowd.post(*written)
             crowd.get(*["/notes/"] * 8)
-            until(done)
+            wait_until(done)
             answers = crowd.answers()
             failures = log.failures
         report(
@@ -549,7 +559,7 @@ def test_full_server_is_503_until_it_has_room(
             crowd.post(*["no room"] * 10)
             crowd.get(*["/notes/"] * 10)
             answers = crowd.answers()
-        assert refused(answers)
+        assert are_refusals(answers)
         assert len(log.failures) == len(answers)
         crowd.post("room again")
         assert statuses(crowd.answers()) == {201: 1}
@@ -576,7 +586,7 @@ def test_server_that_is_read_only_is_left_for_a_writable_one(
         crowd.post(*["writable"] * 20)
         writes = crowd.answers()
     report(f"{statuses(refusals)}, {statuses(reads)}, then {statuses(writes)}")
-    assert refused(refusals)
+    assert are_refusals(refusals)
     assert statuses(reads) == {200: 20}
     assert statuses(writes) == {201: 20}
     assert "read-only" not in texts(server)
@@ -599,7 +609,7 @@ def test_clients_that_leave_cost_nothing(
                 socket.create_connection(("127.0.0.1", service.port))
             )
             client.sendall(request if number % 2 else request[:-5])
-        until(lambda: len(waiting(server)) == SLOTS)
+        wait_until(lambda: len(waiting(server)) == SLOTS)
     check_slots(server, service)
     report(
         f"{texts(server).count('left behind')} of 100 writes done, {len(log.failures)} refused"
@@ -669,14 +679,14 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -
             answers = crowd.answers()
             crowd.post("patient")
             crowd.get(*["/readyz"] * 20)  # once these are answered, the write waits
-            until(lambda: sum(future.done() for future in crowd.sent) == 20)
+            wait_until(lambda: sum(future.done() for future in crowd.sent) == 20)
             other.execute("ROLLBACK")
         patient = crowd.answers()[:1]
     report(
         f"writes {statuses(answers[:4])} after {slowest(answers[:4]):.2f} s, "
         f"reads {statuses(answers[4:])} after {slowest(answers[4:]):.2f} s"
     )
-    assert refused(answers[:4])
+    assert are_refusals(answers[:4])
     assert 0.9 <= slowest(answers[:4]) < 3  # DB_TIMEOUT less the last moment, and room
     assert statuses(answers[4:]) == {200: 5}
     assert slowest(answers[4:]) < 1  # they do not queue behind the writes that wait
@@ -689,7 +699,7 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """Lend a disk of 1 MB; skip the test where this user must not mount one."""
-    needs("mount")
+    require_programs("mount")
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True)
@@ -723,7 +733,7 @@ def test_full_disk_stops_writes_alone(tmp_path: Path, report: Report) -> None:
             crowd.post("after")
             assert statuses(crowd.answers()) == {201: 1}
         report(f"writes {statuses(answers[:8])}, reads {statuses(answers[8:])}")
-        assert refused(answers[:8])
+        assert are_refusals(answers[:8])
         assert statuses(answers[8:]) == {200: 8}
         assert check_file(file) == ["before", "after"]
         assert len(log.failures) == 8
@@ -741,7 +751,7 @@ def test_read_only_file_or_folder_is_named_at_the_start(
     (folder / name).chmod(0o500)
     command = [sys.executable, "main.py"]
     if os.geteuid() == 0:  # who may write everywhere, but for this
-        needs("setpriv")
+        require_programs("setpriv")
         command = ["setpriv", "--bounding-set=-dac_override", *command]
     service = Service(command, tmp_path, DATABASE_URL=f"sqlite:///{folder}/notes.db")
     try:

@@ -29,7 +29,15 @@ from tests.fleet import (
     standby,
 )
 from tests.load import Crowd, Load, slowest, statuses
-from tests.servers import ROOT, Postgres, Service, free_port, needs, own_postgres, until
+from tests.servers import (
+    ROOT,
+    Postgres,
+    Service,
+    free_port,
+    require_programs,
+    start_postgres,
+    wait_until,
+)
 
 POOL_TIMEOUT = 2  # the default
 
@@ -53,9 +61,9 @@ def warnings(service: Service) -> list[str]:
 )
 def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> None:
     """In transaction mode every call is right under load; the log tells who did not set it up."""
-    needs("pgbouncer")
+    require_programs("pgbouncer")
     names = [f"client {number}." for number in range(16)]
-    with own_postgres() as postgres, pgbouncer(postgres, connections=3) as port:
+    with start_postgres() as postgres, pgbouncer(postgres, connections=3) as port:
         postgres.create_database("pooled")
         url = f"postgresql://postgres@127.0.0.1:{port}/pooled{parameter}"
         with (
@@ -80,12 +88,12 @@ def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> N
 
 def test_failover_loses_nothing(tmp_path: Path) -> None:
     """The primary ends under load, the standby is promoted: nothing acknowledged is lost."""
-    with own_postgres() as primary, standby(primary) as second:
+    with start_postgres() as primary, standby(primary) as second:
         primary.create_database("notes")
         primary.configure(synchronous_standby_names="*")
         primary.control("reload")
         state = "SELECT sync_state FROM pg_stat_replication"
-        until(lambda: primary.sql(state) == "sync\n", what="a synchronous standby")
+        wait_until(lambda: primary.sql(state) == "sync\n", what="a synchronous standby")
         hosts = f"127.0.0.1:{primary.port},127.0.0.1:{second.port}"
         url = f"postgresql://postgres@{hosts}/notes?target_session_attrs=read-write"
         with Service.gunicorn(tmp_path, DATABASE_URL=url) as service:
@@ -104,11 +112,11 @@ def test_failover_loses_nothing(tmp_path: Path) -> None:
 
 def test_demoted_primary_is_left(tmp_path: Path) -> None:
     """A primary that turns read-only and keeps its connections loses them all to the new one."""
-    with own_postgres() as primary, standby(primary) as second:
+    with start_postgres() as primary, standby(primary) as second:
         primary.create_database("notes")
         hosts = f"127.0.0.1:{primary.port},127.0.0.1:{second.port}"
         url = f"postgresql://postgres@{hosts}/notes?target_session_attrs=read-write"
-        until(lambda: "notes" in second.sql("SELECT datname FROM pg_database"))
+        wait_until(lambda: "notes" in second.sql("SELECT datname FROM pg_database"))
         with Service.python(tmp_path, DATABASE_URL=url) as service:
             with Load(service) as load:
                 load.proceed(100)
@@ -184,7 +192,7 @@ def test_any_instance_answers_any_request(postgres: Postgres, tmp_path: Path) ->
 
 def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> None:
     """Behind haproxy, instances are replaced one by one under load, and every request succeeds."""
-    needs("haproxy")
+    require_programs("haproxy")
     url = postgres.create_database("rolling")
     ports = [free_port() for _ in range(4)]
     with ExitStack() as stack:
@@ -211,7 +219,7 @@ def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> 
 
 def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
     """Eight workers with POOL_SIZE=2 serve without an error where an application has 17 of 20."""
-    with own_postgres(max_connections="20") as server:
+    with start_postgres(max_connections="20") as server:
         server.sql("CREATE ROLE application LOGIN")
         server.sql("CREATE DATABASE notes OWNER application")
         url = server.url("notes").replace("postgres@", "application@")

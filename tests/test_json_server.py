@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clients import install, program
-from tests.fixtures import ORIGIN, problem, reached
-from tests.servers import ROOT, Service, free_port, listening, until
+from tests.fixtures import ORIGIN, connect, problem
+from tests.servers import ROOT, Service, free_port, is_listening, wait_until
 
 TEXTS = [
     "buy soap",
@@ -129,7 +129,7 @@ def pair(
             command, cwd=folder, stdin=nothing, stdout=log, stderr=log
         )
     try:
-        until(lambda: listening(port), what="json-server")
+        wait_until(lambda: is_listening(port), what="json-server")
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
             yield Pair(service, client, [note["id"] for note in notes])
     finally:
@@ -562,7 +562,7 @@ def test_without_paging_a_list_holds_a_thousand(
     inventory: httpx2.Client, database: str
 ) -> None:
     """A list without paging has up to 1,000 notes, tells the total and leads on."""
-    with reached(database) as sql:
+    with connect(database) as sql:
         sql(
             "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers"
             " WHERE n < 1001) INSERT INTO notes (text, completed)"

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures import reached
+from tests.fixtures import connect
 from tests.linearizability import Call, Clients, Note, is_linearizable
-from tests.servers import Postgres, Service, own_postgres, until
+from tests.servers import Postgres, Service, start_postgres, wait_until
 
 SOAK = int(os.environ.get("SOAK", "0"))  # how often each fault comes
 CALLS = 500  # before and after each fault
@@ -120,7 +120,7 @@ def test_lost_update_is_found(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/notes.db"
     with (
         Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
-        reached(url) as sql,
+        connect(url) as sql,
         Clients(service) as clients,
     ):
         for _ in range(10):
@@ -137,7 +137,7 @@ def test_lost_update_is_found(tmp_path: Path) -> None:
 def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """A Postgres server, which the test may stop when there are faults."""
     if SOAK:
-        with own_postgres() as server:
+        with start_postgres() as server:
             yield server
     else:
         yield request.getfixturevalue("postgres")
@@ -148,7 +148,7 @@ def kill_worker(service: Service) -> None:
     master = psutil.Process(service.process.pid)
     victim = master.children()[0]
     victim.kill()
-    until(lambda: len(master.children()) == 2 and victim not in master.children())
+    wait_until(lambda: len(master.children()) == 2 and victim not in master.children())
 
 
 def check(clients: Clients) -> None:

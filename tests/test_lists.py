@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from tests.fixtures import Deployment, added, deployed, insert, problem, reached
+from tests.fixtures import Deployment, connect, create_note, insert, open_client, problem
 from tests.servers import Postgres, skip
 
 ORDERS = ["id", "-id", "text", "-text", "completed", "-completed"]
@@ -44,7 +44,8 @@ def seven(client: TestClient) -> Notes:
     """Seven notes, oldest first: some texts and some ticks are the same."""
     pairs = zip(["b", "a", "B", "ä", "b", "", "a"], [1, 0, 1, 0, 0, 1, 1], strict=True)
     return [
-        added(client, text=text, completed=bool(completed)) for text, completed in pairs
+        create_note(client, text=text, completed=bool(completed))
+        for text, completed in pairs
     ]
 
 
@@ -61,7 +62,7 @@ def test_a_page_is_a_slice(client: TestClient, seven: Notes, skip: int) -> None:
 
 def test_a_page_has_twenty_notes(client: TestClient) -> None:
     """Without take a page has the twenty oldest notes."""
-    made = [added(client, text=str(number)) for number in range(21)]
+    made = [create_note(client, text=str(number)) for number in range(21)]
     assert client.get("/notes/").json() == made[:20]
 
 
@@ -91,13 +92,13 @@ def test_a_list_has_the_order_that_sort_names(
 def test_texts_are_ordered_by_code_point(postgres: Postgres, sort: str) -> None:
     """Texts are ordered by code point, also where Postgres would follow a language."""
     url = postgres.create_database("collated")
-    with reached(url) as sql:
+    with connect(url) as sql:
         if not sql("SELECT 1 FROM pg_collation WHERE collname = 'en-x-icu'").fetchone():
             skip("this Postgres was built without ICU")
-        with deployed(DATABASE_URL=url) as client:
+        with open_client(DATABASE_URL=url) as client:
             sql('ALTER TABLE notes ALTER text TYPE VARCHAR COLLATE "en-x-icu"')
             made = [
-                added(client, text=text)["text"]
+                create_note(client, text=text)["text"]
                 for text in ("A", "B", "_", "a", "b", "\u00e4")
             ]
             notes = client.get("/notes/", params={"sort": sort}).json()
@@ -163,7 +164,7 @@ def test_every_wrong_parameter_is_named(client: TestClient) -> None:
 @pytest.mark.parametrize("name", ["limit", "_page", "completed_ne", "Skip", "ids", ""])
 def test_an_unknown_parameter_is_422(client: TestClient, name: str) -> None:
     """A parameter that the list does not have is 422; the message names those that it has."""
-    added(client)
+    create_note(client)
     response = client.get("/notes/", params={"take": 1, name: "5"})
     assert problem(response, name) == 422
     for known in (
@@ -233,7 +234,7 @@ def test_the_last_page_has_no_link(client: TestClient, query: str) -> None:
 )
 def test_a_link_keeps_the_other_parameters(client: TestClient, others: str) -> None:
     """A Link is relative, keeps the other parameters, and goes by after when ordered by id."""
-    made = [added(client, text=f"{letter}% \u00e4") for letter in "Abcd"]
+    made = [create_note(client, text=f"{letter}% \u00e4") for letter in "Abcd"]
     others = others.format(ids="&".join(f"id={note['id']}" for note in made))
     for paging in ("take=2", "skip=1&take=2"):
         target = client.get(f"/notes/?{paging}&{others}").links["next"]["url"]
@@ -304,13 +305,13 @@ def test_a_search_finds_a_part_in_any_case(
 ) -> None:
     """A search finds the texts with that part, whatever its case; no character is a wildcard."""
     for text in STORED:
-        added(client, text=text)
+        create_note(client, text=text)
     assert texts(client.get("/notes/", params={"q": part})) == found
 
 
 def test_a_search_finds_a_part_of_a_word_as_it_is_written(client: TestClient) -> None:
     """A part is found in its own text also where its last letter has a form for a word's end."""
-    added(client, text="\u039f\u0394\u039f\u03a3\u0391")
+    create_note(client, text="\u039f\u0394\u039f\u03a3\u0391")
     assert texts(client.get("/notes/", params={"q": "\u039f\u03a3"})) == [
         "\u039f\u0394\u039f\u03a3\u0391"
     ]
@@ -339,7 +340,7 @@ def test_ids_choose_notes(client: TestClient, seven: Notes) -> None:
 
 def test_a_hundred_ids_are_one_page(client: TestClient) -> None:
     """A list of up to 100 ids has all of them on its first page, unless take says less."""
-    made = [added(client, text=str(number)) for number in range(21)]
+    made = [create_note(client, text=str(number)) for number in range(21)]
     ids = [note["id"] for note in made] + [2**62 + number for number in range(79)]
     assert client.get("/notes/", params={"id": ids}).json() == made
     page = client.get("/notes/", params={"id": ids, "take": 20})

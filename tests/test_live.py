@@ -18,7 +18,15 @@ import psutil
 import pytest
 
 from tests.fixtures import ORIGIN, problem
-from tests.servers import ROOT, Postgres, Service, free_port, needs, own_postgres, until
+from tests.servers import (
+    ROOT,
+    Postgres,
+    Service,
+    free_port,
+    require_programs,
+    start_postgres,
+    wait_until,
+)
 
 APP = "examples.live:app"
 EVENTS = {"Accept": "text/event-stream"}
@@ -355,7 +363,7 @@ def test_every_list_of_the_app_is_live(tmp_path: Path) -> None:
 
 def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> None:
     """Node runs it: it shows each page once, and comes back when the workers are renewed."""
-    needs("node")
+    require_programs("node")
     [script] = re.findall(
         r"```js\n(.*?)```", (ROOT / "docs/extras.md").read_text(), re.DOTALL
     )
@@ -381,7 +389,7 @@ def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> N
             first = added(client, "a: b\u2028\n\n\U0001f331")
             assert json.loads(node.stdout.readline()) == ["message", [first]]
             service.process.send_signal(signal.SIGHUP)
-            until(lambda: not any(worker.is_running() for worker in workers))
+            wait_until(lambda: not any(worker.is_running() for worker in workers))
             second = added(client)
             assert json.loads(node.stdout.readline()) == ["message", [first, second]]
         finally:
@@ -469,7 +477,7 @@ def test_more_lists_than_a_worker_asks_for_are_sent_once(tmp_path: Path) -> None
 def test_a_database_that_is_away_is_a_problem_and_no_end(tmp_path: Path) -> None:
     """A stream tells that Postgres is gone, and goes on with its page when it is back."""
     with (
-        own_postgres() as server,
+        start_postgres() as server,
         Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url()) as service,
         watching(service) as (_, events),
         client_of(service) as client,
@@ -489,7 +497,7 @@ def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(
 ) -> None:
     """Twenty silent watchers get a comment after 15 seconds and cost 15 queries, and none later."""
     with (
-        own_postgres(log_statement="all") as server,
+        start_postgres(log_statement="all") as server,
         Service.gunicorn(
             tmp_path, APP, DATABASE_URL=server.url(), WEB_CONCURRENCY="1"
         ) as service,
@@ -507,7 +515,7 @@ def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(
             for stream in streams:
                 assert next(stream.events).kind == "comment"
             assert 3 < questions() - before < 30
-        until(lambda: time() - log.stat().st_mtime > 3, what="silence")
+        wait_until(lambda: time() - log.stat().st_mtime > 3, what="silence")
         before = questions()
         with client_of(service) as client:
             assert client.get("/notes/").json() == []

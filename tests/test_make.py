@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import main
-from tests.servers import ROOT, needs
+from tests.servers import ROOT, require_programs
 from tools import requirements
 
 FILES = ["Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt"]
@@ -21,7 +21,7 @@ FILES = ["Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what the Makefile needs, with a program that ends at once for a service."""
-    needs("make")
+    require_programs("make")
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "tools", tmp_path / "tools")

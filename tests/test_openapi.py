@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from httplint import HttpResponseLinter, levels
 
-from tests.clients import FOLDER, document, install, program, run, served
+from tests.clients import FOLDER, install, program, run, serve, write_document
 from tests.fixtures import GROCERIES
 from tests.servers import ROOT, Service
 
@@ -91,13 +91,13 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def guarded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document of a service with keys, as a file."""
-    return document(tmp_path_factory.mktemp("guarded"), KEY)
+    return write_document(tmp_path_factory.mktemp("guarded"), KEY)
 
 
 @pytest.fixture(scope="module")
 def open_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document of a service without keys, as a file."""
-    return document(tmp_path_factory.mktemp("open"))
+    return write_document(tmp_path_factory.mktemp("open"))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service with a key, on each of the two databases."""
-    with served(request, tmp_path_factory, KEY) as service:
+    with serve(request, tmp_path_factory, KEY) as service:
         yield service
 
 

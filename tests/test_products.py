@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from psycopg.errors import CheckViolation
 
-from tests.fixtures import ORIGIN, problem, reached
+from tests.fixtures import ORIGIN, connect, problem
 from tests.servers import Service
 
 LAMP = {"name": "Lamp", "price": 9.99, "quantity": 100, "description": "brass"}
@@ -201,7 +201,7 @@ def test_the_table_itself_refuses_less_than_nothing(
 ) -> None:
     """A negative price or quantity meets a CHECK, past the service too."""
     added(products)
-    with reached(database) as sql, pytest.raises((IntegrityError, CheckViolation)):
+    with connect(database) as sql, pytest.raises((IntegrityError, CheckViolation)):
         sql(f"UPDATE products SET {column} = -1")
 
 

@@ -21,8 +21,8 @@ from tests.servers import (
     ROOT,
     Postgres,
     Service,
-    needs,
     postgres_binaries,
+    require_programs,
     skip,
 )
 
@@ -114,7 +114,7 @@ def service(empty_database: str, tmp_path: Path) -> Iterator[Service]:
 
 def test_every_command_prints_what_the_readme_shows(service: Service) -> None:
     """The sessions, in their order, print the same on a fresh database of either kind."""
-    needs("bash", "curl", "python3")
+    require_programs("bash", "curl", "python3")
     _, _, *first = sessions("Run")
     commands = [*first, *sessions("Endpoints", "Errors")]
     assert len(commands) == 6
@@ -124,7 +124,7 @@ def test_every_command_prints_what_the_readme_shows(service: Service) -> None:
 
 def test_each_way_from_a_clone_leads_to_an_answer(tmp_path: Path) -> None:
     """A clone serves by make, and by the lines without make, and answers the first request."""
-    needs("bash", "git", "make", "python3", "curl")
+    require_programs("bash", "git", "make", "python3", "curl")
     (clone, _), (make, _), (post, printed) = sessions("Run")
     if not (ROOT / ".git").exists():
         skip("this is no clone of a repository")
@@ -223,7 +223,7 @@ def test_every_status_is_explained() -> None:
 
 def test_what_the_page_fetches_is_there(service: Service, tmp_path: Path) -> None:
     """The lines for front ends read the notes and their number."""
-    needs("node")
+    require_programs("node")
     httpx2.post(f"{service.url}/notes/", json={"text": "fix tap"})
     (script,) = blocks(README, "Front ends", "js")
     page = tmp_path / "page.mjs"
@@ -324,7 +324,7 @@ def test_the_start_command_is_the_procfiles() -> None:
 
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     """Haproxy finds no fault in the configuration."""
-    needs("haproxy")
+    require_programs("haproxy")
     (lines,) = blocks(OPERATIONS, "A balancer", "haproxy")
     file = tmp_path / "haproxy.cfg"
     file.write_text(lines)
@@ -396,7 +396,7 @@ def test_json_lines_hold_tracebacks(tmp_path: Path) -> None:
 
 def test_sqlite_is_backed_up_and_restored_while_it_serves(tmp_path: Path) -> None:
     """The backup holds what was acknowledged, and brings it back; no request fails."""
-    needs("bash", "sqlite3")
+    require_programs("bash", "sqlite3")
     (lines,) = blocks(OPERATIONS, "SQLite", "sh")
     back_up, restore = lines.splitlines()
     url = f"sqlite:///{tmp_path}/notes.db"
@@ -420,7 +420,7 @@ def test_postgres_is_backed_up_and_restored_while_it_serves(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     """The dump holds what was acknowledged, and brings it back; no request fails."""
-    needs("bash")
+    require_programs("bash")
     (lines,) = blocks(OPERATIONS, "Postgres", "sh")
     dump, restore = lines.splitlines()
     url = postgres.create_database("backup")

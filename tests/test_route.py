@@ -23,7 +23,7 @@ from httpx2 import Response
 from pydantic import BaseModel
 
 import main
-from tests.fixtures import ORIGIN, loaded, use_fastapis_handlers
+from tests.fixtures import ORIGIN, load_app, use_fastapis_handlers
 from tests.servers import Postgres
 
 JSON = {"Content-Type": "application/json"}
@@ -84,7 +84,7 @@ def test_answers_are_those_of_fastapis_handler(
     with ExitStack() as stack:
         clients = []
         for number, url in enumerate(urls):
-            app = loaded(DATABASE_URL=url)
+            app = load_app(DATABASE_URL=url)
             if number % 2:
                 use_fastapis_handlers(app)
             client = TestClient(app, headers={"Origin": ORIGIN}, follow_redirects=False)

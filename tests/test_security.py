@@ -19,8 +19,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi.testclient import TestClient
 
-from tests.fixtures import ORIGIN, Deployment, added, deployed, everything, problem
-from tests.servers import Postgres, Service, free_port, own_postgres, skip, until
+from tests.fixtures import (
+    ORIGIN,
+    Deployment,
+    create_note,
+    open_client,
+    problem,
+    read_notes,
+)
+from tests.servers import Postgres, Service, free_port, skip, start_postgres, wait_until
 
 KEYS = ("old-key", "new-key", "schlüssel")
 JSON = b"Content-Type: application/json\r\n"
@@ -221,7 +228,7 @@ def test_open_service_warns(
 ) -> None:
     """A start without keys says once that the service is open to all."""
     url = postgres.url() if database == "postgres" else f"sqlite:///{tmp_path}/notes.db"
-    with deployed(DATABASE_URL=url, API_KEYS=keys):
+    with open_client(DATABASE_URL=url, API_KEYS=keys):
         assert caplog.text.count("API_KEYS") == warnings
 
 
@@ -272,7 +279,7 @@ def secure(
         pem = certificate("Authority", key, "Authority", key, constraints)
         (folder / f"{name}.crt").write_bytes(pem)
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    with own_postgres() as server:
+    with start_postgres() as server:
         key_file, certificate_file = (
             server.data / "server.key",
             server.data / "server.crt",
@@ -292,7 +299,7 @@ def secure(
             os.chown(key_file, *server.user)
         server.configure(ssl="on")
         server.control("reload")
-        until(lambda: server.sql("SHOW ssl").strip() == "on")
+        wait_until(lambda: server.sql("SHOW ssl").strip() == "on")
         yield server, folder
 
 
@@ -312,7 +319,7 @@ def test_connection_is_encrypted_as_the_url_asks(
     """Postgres itself sees TLS, or none with `disable`."""
     server, folder = secure
     url = server.create_database("tls")
-    with deployed(DATABASE_URL=f"{url}?{parameters.format(folder=folder)}") as client:
+    with open_client(DATABASE_URL=f"{url}?{parameters.format(folder=folder)}") as client:
         assert client.get("/notes/").status_code == 200
         seen = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'tls'"
         assert server.sql(seen).split() == [encrypted]
@@ -363,7 +370,7 @@ def test_connection_that_is_not_as_secure_as_asked_is_refused(
     server.create_database("refused")
     query = parameters.format(folder=folder)
     url = f"postgresql://postgres@{host}:{server.port}/refused?{query}"
-    with deployed(DATABASE_URL=url, API_KEYS="key", POOL_TIMEOUT="0.3") as client:
+    with open_client(DATABASE_URL=url, API_KEYS="key", POOL_TIMEOUT="0.3") as client:
         caplog.clear()
         response = client.get("/notes/", headers={"Authorization": "Bearer key"})
         [line] = [
@@ -403,7 +410,7 @@ def sqlite(tmp_path: Path) -> str:
 
 def test_every_origin_may_read_by_default(sqlite: str) -> None:
     """Without configuration every origin may read, null too."""
-    with deployed(DATABASE_URL=sqlite) as client:
+    with open_client(DATABASE_URL=sqlite) as client:
         origins = [ORIGIN, "http://localhost:5173", "null"]
         assert allowed(client, origins) == dict.fromkeys(origins, "*")
 
@@ -417,7 +424,7 @@ def test_star_never_allows_credentials(sqlite: str, regex: str) -> None:
         "Cookie": "session=1",
         "Access-Control-Request-Method": "GET",
     }
-    with deployed(DATABASE_URL=sqlite, **variables) as client:
+    with open_client(DATABASE_URL=sqlite, **variables) as client:
         for method in ("GET", "OPTIONS"):
             answered = client.request(method, "/livez", headers=headers).headers
             assert answered["Access-Control-Allow-Origin"] == "*"
@@ -438,7 +445,7 @@ def test_listed_origins_may_read(sqlite: str) -> None:
         "*",
         "null",
     ]
-    with deployed(DATABASE_URL=sqlite, CORS_ORIGINS=" , ".join(listed)) as client:
+    with open_client(DATABASE_URL=sqlite, CORS_ORIGINS=" , ".join(listed)) as client:
         expected = {origin: origin for origin in listed} | dict.fromkeys(others)
         assert allowed(client, listed + others) == expected
         answered = client.get("/livez", headers={"Origin": ORIGIN}).headers
@@ -448,7 +455,7 @@ def test_listed_origins_may_read(sqlite: str) -> None:
 
 def test_null_may_read_only_when_listed(sqlite: str) -> None:
     """A page of no origin (a file, a sandbox) is allowed by the word `null`."""
-    with deployed(DATABASE_URL=sqlite, CORS_ORIGINS="null") as client:
+    with open_client(DATABASE_URL=sqlite, CORS_ORIGINS="null") as client:
         assert allowed(client, ["null", ORIGIN]) == {"null": "null", ORIGIN: None}
 
 
@@ -466,7 +473,7 @@ def test_regex_matches_whole_origins(sqlite: str, listed: str) -> None:
         "null",
     ]
     variables = {"CORS_ORIGINS": listed, "CORS_ORIGIN_REGEX": regex}
-    with deployed(DATABASE_URL=sqlite, **variables) as client:
+    with open_client(DATABASE_URL=sqlite, **variables) as client:
         expected = {origin: origin for origin in matching} | dict.fromkeys(others)
         expected[ORIGIN] = listed or None
         assert allowed(client, [*matching, *others, ORIGIN]) == expected
@@ -499,7 +506,7 @@ SQL = [
 def test_sql_stays_data(client: TestClient) -> None:
     """SQL in a text is stored and found as it is, and in any parameter it changes nothing."""
     for sql in SQL:
-        note = added(client, text=f"<{sql}>")
+        note = create_note(client, text=f"<{sql}>")
         assert client.put(f"/notes/{note['id']}/", json=note).json() == note
         assert (
             client.patch(f"/notes/{note['id']}/", json={"text": note["text"]}).json()
@@ -508,7 +515,7 @@ def test_sql_stays_data(client: TestClient) -> None:
         for name in ("q", "text"):
             found = client.get("/notes/", params={name: f"<{sql}>"})
             assert found.json() == [note]
-    notes = everything(client)
+    notes = read_notes(client)
     assert [note["text"] for note in notes] == [f"<{sql}>" for sql in SQL]
     names = ["skip", "take", "sort", "after", "count", "completed", "id"]
     names += ["unknown", "q", "text"]
@@ -522,7 +529,7 @@ def test_sql_stays_data(client: TestClient) -> None:
         url = f"/notes/{notes[0]['id']}/"
         assert client.delete(url, headers={"If-Match": sql}).status_code == 412
         assert client.get(url, headers={"If-None-Match": sql}).status_code == 200
-    assert everything(client) == notes
+    assert read_notes(client) == notes
 
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: notes.example\r\n"
@@ -657,7 +664,7 @@ def test_log_lines_are_not_forged(service: Service, target: str, header: str) ->
     before = len(service.log.read_bytes())
     lines = [f"GET {target} HTTP/1.1", "Host: notes", *filter(None, [header]), "", ""]
     raw(service, "\r\n".join(lines).encode("latin-1"))
-    written = until(lambda: service.log.read_bytes()[before:])
+    written = wait_until(lambda: service.log.read_bytes()[before:])
     assert re.fullmatch(rb"[ -~]+\n", written)
 
 
@@ -706,7 +713,7 @@ def test_no_secret_is_logged(
     """Whatever is wrong with a URL, its password is neither logged nor answered."""
     caplog.set_level(logging.INFO)
     answered = ""
-    with suppress(SystemExit), deployed(**variables, POOL_TIMEOUT="0.1") as client:
+    with suppress(SystemExit), open_client(**variables, POOL_TIMEOUT="0.1") as client:
         headers = {"Authorization": f"Bearer {SECRET}"}
         answered = (
             client.get("/notes/", headers=headers).text + client.get("/readyz").text
@@ -722,7 +729,7 @@ def test_user_that_postgres_refuses_is_logged_without_a_password(
     """Postgres' own refusal of a user is logged without the password."""
     caplog.set_level(logging.INFO)
     url = f"postgresql://nobody:{SECRET}@127.0.0.1:{postgres.port}/postgres"
-    with deployed(DATABASE_URL=url, POOL_TIMEOUT="0.1") as client:
+    with open_client(DATABASE_URL=url, POOL_TIMEOUT="0.1") as client:
         assert problem(client.get("/notes/")) == 503
     assert "nobody" in caplog.text
     assert SECRET not in caplog.text
@@ -738,7 +745,7 @@ def test_no_note_is_logged(
     client = deployment.client
     deployment.sql("CREATE UNIQUE INDEX once ON notes (text)")
     try:
-        note = added(client, text=SECRET)
+        note = create_note(client, text=SECRET)
         client.patch(f"/notes/{note['id']}/", json={"completed": True})
         client.get("/notes/", params={"q": SECRET})
         client.post("/notes/", json={"text": SECRET + "\0"})

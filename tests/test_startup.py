@@ -12,16 +12,16 @@ from fastapi.testclient import TestClient
 
 from tests.fixtures import (
     GROCERIES,
-    added,
-    address,
-    deployed,
-    everything,
-    loaded,
+    connect,
+    create_note,
+    create_role,
+    load_app,
+    open_client,
     problem,
-    reached,
-    role,
+    read_notes,
+    split_url,
 )
-from tests.servers import Postgres, Service, until
+from tests.servers import Postgres, Service, wait_until
 
 # The table
 
@@ -33,7 +33,7 @@ TUTORIAL = (
 
 def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
     """Eight services that open the same empty database in one moment all come up and serve."""
-    apps = [loaded(DATABASE_URL=empty_database) for _ in range(8)]
+    apps = [load_app(DATABASE_URL=empty_database) for _ in range(8)]
     together = Barrier(8)
 
     def start(app: FastAPI) -> int:
@@ -41,7 +41,7 @@ def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
         with TestClient(app) as client:
             return client.post("/notes/", json=GROCERIES).status_code
 
-    with ThreadPoolExecutor(8) as starters, reached(empty_database) as sql:
+    with ThreadPoolExecutor(8) as starters, connect(empty_database) as sql:
         for _ in range(4):  # as they do not collide every time
             assert list(starters.map(start, apps)) == [201] * 8
             sql("DROP TABLE notes")
@@ -58,7 +58,7 @@ def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
         def started() -> bool:
             return service.log.read_text().count("Application startup complete") == 8
 
-        until(started, 30, "eight workers")
+        wait_until(started, 30, "eight workers")
         assert httpx2.post(f"{service.url}/notes/", json=GROCERIES).status_code == 201
         log = service.log.read_text()
         assert service.stop() == 0
@@ -69,16 +69,16 @@ def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
 def tutorial(empty_database: str) -> Iterator[TestClient]:
     """The service on a table that the tutorial made, with an int4 id and with NULLs in it."""
     key = "INTEGER NOT NULL" if empty_database.startswith("sqlite") else "SERIAL"
-    with reached(empty_database) as sql:
+    with connect(empty_database) as sql:
         for statement in TUTORIAL:
             sql(statement.format(key=key))
-    with deployed(DATABASE_URL=empty_database) as client:
+    with open_client(DATABASE_URL=empty_database) as client:
         yield client
 
 
 def test_the_tutorials_table_is_read_as_it_is(tutorial: TestClient) -> None:
     """A NULL that the tutorial left is an empty text and not completed, in every list."""
-    notes = everything(tutorial)
+    notes = read_notes(tutorial)
     shown = [(note["text"], note["completed"]) for note in notes]
     assert shown == [("b", True), ("", False), ("a", False)]
     for query, line in {
@@ -97,8 +97,8 @@ def test_the_tutorials_table_is_read_as_it_is(tutorial: TestClient) -> None:
 
 def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
     """Notes of the tutorial's table are patched, replaced and deleted under If-Match."""
-    added(tutorial)
-    for note in everything(tutorial):
+    create_note(tutorial)
+    for note in read_notes(tutorial):
         path = f"/notes/{note['id']}/"
         patched = tutorial.patch(
             path, json={}, headers={"If-Match": tutorial.get(path).headers["ETag"]}
@@ -111,7 +111,7 @@ def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
         assert (replaced.status_code, replaced.json()) == (200, {"id": note["id"], **new})
         headers = {"If-Match": replaced.headers["ETag"]}
         assert tutorial.delete(path, headers=headers).status_code == 200
-    assert everything(tutorial) == []
+    assert read_notes(tutorial) == []
 
 
 @pytest.mark.parametrize("note_id", [2**31, 2**63 - 1])
@@ -131,18 +131,18 @@ def test_an_id_over_the_tutorials_column_is_404(
 def test_no_right_to_create_is_needed_where_the_table_is(postgres: Postgres) -> None:
     """A user without CREATE rights starts on an existing table and does every call."""
     url = postgres.create_database("limited")
-    _, host, name = address(url)
+    _, host, name = split_url(url)
     limited = f"postgresql://limited:limited@{host}/{name}"
-    with deployed(DATABASE_URL=url), reached(url) as sql:
+    with open_client(DATABASE_URL=url), connect(url) as sql:
         sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     rights = "SELECT, INSERT, UPDATE, DELETE ON notes", "USAGE ON SEQUENCE notes_id_seq"
-    with role(url, "limited", "limited", *rights), reached(limited) as sql:
+    with create_role(url, "limited", "limited", *rights), connect(limited) as sql:
         with pytest.raises(Exception, match="permission denied"):
             sql("CREATE TABLE other ()")
-        with deployed(DATABASE_URL=limited) as client:
-            note = added(client)
+        with open_client(DATABASE_URL=limited) as client:
+            note = create_note(client)
             path = f"/notes/{note['id']}/"
-            assert everything(client) == [client.get(path).json()] == [note]
+            assert read_notes(client) == [client.get(path).json()] == [note]
             assert client.put(path, json=GROCERIES).json() == note
             assert client.patch(path, json={}).json() == note
             assert client.delete(path).status_code == 200

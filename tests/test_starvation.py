@@ -13,8 +13,8 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from tests.fixtures import deployed, reached
-from tests.servers import Postgres, Service, until
+from tests.fixtures import connect, open_client
+from tests.servers import Postgres, Service, wait_until
 
 NOTES = 200_000
 TIMEOUTS = {"POOL_TIMEOUT": "1", "DB_TIMEOUT": "2"}
@@ -166,7 +166,7 @@ def insert(url: str, text: str, number: int) -> None:
     """Store notes past the service; `text` is SQL, in which i is the number of the note."""
     numbers = f"n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})"
     values = f"SELECT {text}, false FROM n"
-    with reached(url) as sql:
+    with connect(url) as sql:
         sql(f"WITH RECURSIVE {numbers} INSERT INTO notes (text, completed) {values}")
 
 
@@ -176,7 +176,7 @@ def without_index(url: str) -> Iterator[None]:
     if url.startswith("sqlite"):
         yield
         return
-    with reached(url) as sql:
+    with connect(url) as sql:
         indexes = sql(
             "SELECT indexdef FROM pg_indexes WHERE indexname = 'notes_text_trgm'"
         )
@@ -224,7 +224,9 @@ def check_normal_client(service: Service, *rude: Clients) -> None:
         with NormalClient(service, NOTES // 2) as normal:
             calls = normal.calls.values()
             what = f"{CALLS} answers to each call of the normal client"
-            until(lambda: all(len(each.outcomes) >= CALLS for each in calls), 10, what)
+            wait_until(
+                lambda: all(len(each.outcomes) >= CALLS for each in calls), 10, what
+            )
         for clients in rude:
             clients.stopping.set()
     for name, clients in normal.calls.items():
@@ -266,7 +268,7 @@ def test_large_notes_starve_nobody(loaded: Loaded) -> None:
 def test_search_takes_time_in_proportion_to_the_text(tmp_path: Path) -> None:
     """On SQLite a long search through long texts of equal letters is answered soon."""
     url = f"sqlite:///{tmp_path}/notes.db"
-    with deployed(DATABASE_URL=url) as client:
+    with open_client(DATABASE_URL=url) as client:
         insert(url, f"'{EQUAL_LETTERS}'", 60)
         response = client.get("/notes/", params={"q": EQUAL_SEARCH})
     assert (response.status_code, response.json()) == (200, [])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT, Postgres, Service, environment, needs
+from tests.servers import ROOT, Postgres, Service, environment, require_programs
 
 FOLDER = Path(__file__).parent
 PACKAGES = FOLDER / "node_modules"
@@ -29,7 +29,7 @@ def run(folder: Path, *command: str | Path, **variables: str) -> str:
 
 def install() -> None:
     """Install the packages that package-lock.json pins, if they are not installed yet."""
-    needs("node", "npm")
+    require_programs("node", "npm")
     installed = PACKAGES / "installed-lock.json"
     with (FOLDER / "package-lock.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # against another process of the same tests
@@ -44,7 +44,7 @@ def program(name: str) -> Path:
     return PACKAGES / ".bin" / name
 
 
-def document(folder: Path, keys: str = "") -> Path:
+def write_document(folder: Path, keys: str = "") -> Path:
     """Return a file with the OpenAPI document of a service that has these keys."""
     script = "import json, main; print(json.dumps(main.app.openapi(), indent=1))"
     file = folder / "openapi.json"
@@ -53,7 +53,7 @@ def document(folder: Path, keys: str = "") -> Path:
 
 
 @contextmanager
-def served(
+def serve(
     request: pytest.FixtureRequest,
     paths: pytest.TempPathFactory,
     keys: str = "",
