@@ -40,11 +40,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import memory, startup
-from bench.load import CASES, OTHER_CORES, RefusedError, answer, on_cores
+from bench.figures import Key, Results
 from bench.notes import SIZE, tidy
 from bench.report import BARS, DATABASES, FOLDER, LOAD, markdown, plot, save
-from bench.results import Key, Results
-from bench.subjects import ALONE, EXPRESS, SUBJECTS, THIS, TUTORIAL, Running, Subject
+from bench.subjects import ALONE, EXPRESS, SUBJECTS, THIS, TUTORIAL, Instance, Subject
+from bench.wrk import CASES, OTHER_CORES, RefusedError, on_cores, send_case
 from tests.servers import Postgres, start_postgres
 
 PEERS = [subject.name for subject in SUBJECTS if subject is not THIS]
@@ -81,40 +81,40 @@ def start(
     peers: list[str],
     postgres: Postgres,
     results: Results,
-) -> list[Running]:
+) -> list[Instance]:
     """Return this service and the peers that start, each on a new database; `stack` ends them."""
-    folder, running = Path(stack.enter_context(tempfile.TemporaryDirectory())), []
+    folder, servers = Path(stack.enter_context(tempfile.TemporaryDirectory())), []
     for subject in SUBJECTS:
         if database not in subject.databases or subject.name not in [THIS.name, *peers]:
             continue
         url = create_database(database, subject.name, folder, postgres)
         try:
-            running.append(subject.start(folder, url))
+            servers.append(subject.start(folder, url))
         except (RuntimeError, TimeoutError, FileNotFoundError) as error:
             if subject is THIS:
                 raise
             lines = [line.strip() for line in str(error).splitlines() if "Error" in line]
             results.leave_out(subject.title, (lines or [str(error)])[-1])
         else:
-            stack.callback(running[-1].service.stop)
-    return running
+            stack.callback(servers[-1].service.stop)
+    return servers
 
 
 def compare(
-    running: list[Running], cases: list[str], results: Results
-) -> list[tuple[Running, str]]:
+    servers: list[Instance], cases: list[str], results: Results
+) -> list[tuple[Instance, str]]:
     """Return the servers and their cases, without those they answer otherwise than this service."""
     same = []
     for case in cases:
         expected: Any = None
-        for each in running:
+        for each in servers:
             if case not in each.subject.cases:
                 continue
             try:
-                answered = answer(each.service, CASES[case])
-                expected = expected or answered
-                if each.subject.stores and answered != expected:
-                    raise RefusedError(f"answered {answered}, not {expected}")
+                response = send_case(each.service, CASES[case])
+                expected = expected or response
+                if each.subject.stores and response != expected:
+                    raise RefusedError(f"answered {response}, not {expected}")
                 same.append((each, case))
             except RefusedError as error:
                 results.leave_out(
@@ -124,7 +124,7 @@ def compare(
     return same
 
 
-def measure(each: Running, key: Key, seconds: int, results: Results) -> None:
+def measure(each: Instance, key: Key, seconds: int, results: Results) -> None:
     """Add a run to the results, or take the server out of this case."""
     try:
         run = each.drive(key.case, key.connections, seconds)
@@ -163,8 +163,8 @@ def measure_all(
 ) -> None:
     """Run all rounds on one kind of database, and then measure starts and memory."""
     with ExitStack() as stack:
-        running = start(stack, database, options.peers or PEERS, postgres, results)
-        same = compare(running, options.cases or [*CASES], results)
+        servers = start(stack, database, options.peers or PEERS, postgres, results)
+        same = compare(servers, options.cases or [*CASES], results)
         for each, case in same:
             if each.subject.compiles:
                 with suppress(RefusedError):  # it is told when it is measured
@@ -183,10 +183,11 @@ def measure_all(
                     ):
                         measure(each, key, options.seconds, results)
     if options.requests:
-        started = [each.subject for each in running]
-        peers = [subject for subject in (TUTORIAL, EXPRESS) if subject in started]
-        subjects = [THIS, ALONE, *peers]
-        measure_starts(database, subjects, options.requests, postgres, results)
+        measured = [each.subject for each in servers]
+        peers = [subject for subject in (TUTORIAL, EXPRESS) if subject in measured]
+        measure_starts(
+            database, [THIS, ALONE, *peers], options.requests, postgres, results
+        )
         with ExitStack() as stack:
             (this,) = start(stack, database, [], postgres, results)
             row = memory.measure(this.service)

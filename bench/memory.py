@@ -6,7 +6,7 @@ import select
 import socket
 from pathlib import Path
 
-from bench.load import worker
+from bench.wrk import worker_pid
 from tests.servers import Service
 
 PIECE = b"a" * 65_536
@@ -17,9 +17,9 @@ HEAD = "POST /notes/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/js
 def megabytes(pid: int, field: str) -> float:
     """Return a size from a process' status: VmRSS, or VmHWM for the peak of it."""
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(rf"{field}:\s+(\d+) kB", status)
-    assert found, f"no {field}"  # Linux has both
-    return int(found[1]) / 1024
+    match = re.search(rf"{field}:\s+(\d+) kB", status)
+    assert match, f"no {field}"  # Linux has both
+    return int(match[1]) / 1024
 
 
 def upload(port: int, header: str, piece: bytes) -> str:
@@ -37,7 +37,7 @@ def upload(port: int, header: str, piece: bytes) -> str:
 
 def peak(service: Service, header: str, piece: bytes) -> str:
     """Return the most memory that the worker takes while 100 MB are sent to it, and its answer."""
-    pid = worker(service)
+    pid = worker_pid(service)
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # begins a new peak
     status = upload(service.port, header, piece)
     return f"{megabytes(pid, 'VmHWM'):.1f} ({status})"

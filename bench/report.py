@@ -12,8 +12,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from bench.load import CASES, CORES
-from bench.results import Key, Results
+from bench.figures import Key, Results
 from bench.subjects import (
     EXPRESS,
     FASTIFY,
@@ -25,6 +24,7 @@ from bench.subjects import (
     TUTORIAL,
     Subject,
 )
+from bench.wrk import CASES, CORES
 from tests.servers import postgres_binaries
 
 FOLDER = Path(__file__).parent / "results"
@@ -38,7 +38,7 @@ class Bar(NamedTuple):
     database: str
     case: str
     other: Subject
-    most: float | None  # None: the figure is shown, and there is no bar
+    most: float | None  # None: the figure is format_number, and there is no bar
 
     @property
     def title(self) -> str:
@@ -92,7 +92,7 @@ PACKAGES = [
 ]
 
 
-def shown(number: float | None, digits: int = 0) -> str:
+def format_number(number: float | None, digits: int = 0) -> str:
     """Return a number for a table."""
     return "-" if number is None else f"{number:,.{digits}f}"
 
@@ -103,7 +103,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) ->
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, line, *rows]) + "\n"
 
 
-def printed(*command: str) -> str:
+def read_output(*command: str) -> str:
     """Return what a program prints, or a dash where it is missing."""
     try:
         return subprocess.check_output(command, text=True).strip()
@@ -121,9 +121,9 @@ def machine() -> str:
     name = cpu[0].partition(": ")[2] if cpu else platform.machine()
     versions = [
         f"Python {platform.python_version()}",
-        f"Node {printed('node', '--version')}",
+        f"Node {read_output('node', '--version')}",
     ]
-    versions += [printed(str(postgres_binaries() / "postgres"), "--version")]
+    versions += [read_output(str(postgres_binaries() / "postgres"), "--version")]
     versions += [
         f"{package} {version(package)}" for package in PACKAGES if find_spec(package)
     ]
@@ -138,8 +138,10 @@ def summary(results: Results, database: str) -> str:
         for subject in SUBJECTS:
             keys = [Key(database, LOAD, case, subject.name) for case in CASES]
             if any(key in results.runs for key in keys):
-                cpu = [shown(results.median(key, "cpu")) for key in keys]
-                parts = [shown(results.ratio(key, TUTORIAL.name), 2) for key in keys]
+                cpu = [format_number(results.median(key, "cpu")) for key in keys]
+                parts = [
+                    format_number(results.ratio(key, TUTORIAL.name), 2) for key in keys
+                ]
                 cells = [
                     f"{a} ({b})" if b != "-" else a
                     for a, b in zip(cpu, parts, strict=True)
@@ -157,7 +159,9 @@ def bars(results: Results) -> str:
         held = "-"
         if figure is not None and bar.most is not None:
             held = "no" if bar.is_broken(results) else "yes"
-        rows.append([bar.title, shown(bar.most, 2), shown(figure, 3), held])
+        rows.append(
+            [bar.title, format_number(bar.most, 2), format_number(figure, 3), held]
+        )
     return table(["this service, as a part of", "bar: at most", "is", "held"], rows)
 
 
@@ -169,12 +173,14 @@ def details(results: Results, database: str, connections: int) -> str:
             for subject in SUBJECTS:
                 key = Key(database, connections, case, subject.name)
                 if key in results.runs:
-                    ratio = shown(results.ratio(key, TUTORIAL.name), 2)
+                    ratio = format_number(results.ratio(key, TUTORIAL.name), 2)
                     cpu, rate = (
-                        shown(results.median(key, name)) for name in ("cpu", "rate")
+                        format_number(results.median(key, name))
+                        for name in ("cpu", "rate")
                     )
                     waits = [
-                        shown(results.median(key, name), 1) for name in ("p50", "p99")
+                        format_number(results.median(key, name), 1)
+                        for name in ("p50", "p99")
                     ]
                     yield [CASES[case].title, subject.title, cpu, ratio, rate, *waits]
 
@@ -237,7 +243,7 @@ def plot(results: Results, path: Path) -> None:
                 if database in subject.databases:
                     colour = "tab:red" if subject is THIS else "tab:gray"
                     bar = axes.barh(subject.title, cpu or 0, color=colour)
-                    axes.bar_label(bar, [shown(cpu)])
+                    axes.bar_label(bar, [format_number(cpu)])
             axes.set_title(f"{DATABASES[database]}: {case.title}")
             axes.margins(x=0.35)
     figure.supxlabel(f"CPU microseconds per request of the server, {LOAD} connections")

@@ -24,9 +24,9 @@ from pathlib import Path
 import httpx2
 import psycopg
 
-from bench.load import cpu_seconds, settled_cpu_seconds, worker
 from bench.notes import execute, fill
 from bench.report import DATABASES, machine, save, table
+from bench.wrk import cpu_seconds, settled_cpu_seconds, worker_pid
 from tests.servers import Postgres, Service, start_postgres, wait_until
 from tests.test_starvation import (
     COUNT,
@@ -77,16 +77,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def waits(clients: Clients) -> str:
+def format_waits(clients: Clients) -> str:
     """Return the median and the 99th percentile of the times to an answer, in ms."""
     seconds = clients.seconds
     if not seconds:
         return "-"
-    median, worst = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
-    return f"{1000 * median:,.0f} / {1000 * worst:,.0f}"
+    median, percentile_99 = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+    return f"{1000 * median:,.0f} / {1000 * percentile_99:,.0f}"
 
 
-def statuses(clients: Clients) -> str:
+def format_statuses(clients: Clients) -> str:
     """Return how often each status was the answer."""
     counts = sorted(clients.statuses.items())
     return ", ".join(f"{status}: {number}" for status, number in counts) or "-"
@@ -96,10 +96,10 @@ def rude_clients(
     service: Service, database: str, notes: int
 ) -> dict[str, Clients | None]:
     """Return the clients of each case; those that store notes come last."""
-    deep = f"/notes/?sort=-text&skip={notes * 9 // 10}"
+    deep_page = f"/notes/?sort=-text&skip={notes * 9 // 10}"
     cases: dict[str, Clients | None] = {"nobody": None}
     for number in (4, 20):
-        for path in (SEARCH, deep, COUNT):
+        for path in (SEARCH, deep_page, COUNT):
             title = f"{number} x GET {path}"
             cases[title] = Clients(service, path, number=number)
     cases[f"20 x GET {SEARCH}, each once a second, leaving"] = Clients(
@@ -115,7 +115,7 @@ def rude_clients(
     return cases
 
 
-def beside(service: Service, rude: Clients | None, seconds: float) -> NormalClient:
+def run_beside(service: Service, rude: Clients | None, seconds: float) -> NormalClient:
     """Return the normal client after some seconds beside rude clients."""
     with ExitStack() as stack:
         if rude:
@@ -130,17 +130,25 @@ def rows_beside(
 ) -> Iterator[list[str]]:
     """Return a row a case."""
     for title, rude in rude_clients(service, database, options.notes).items():
-        what = "the end of what those before have asked for"
+        description = "the end of what those before have asked for"
         wait_until(
-            lambda: httpx2.get(service.url + COUNT, timeout=300).is_success, 300, what
+            lambda: httpx2.get(service.url + COUNT, timeout=300).is_success,
+            300,
+            description,
         )
-        normal = beside(service, rude, options.seconds)
+        normal = run_beside(service, rude, options.seconds)
         calls = normal.calls.values()
         outcomes = [outcome for clients in calls for outcome in clients.outcomes]
-        failed = sum(outcome.status not in (200, 201) for outcome in outcomes)
-        row = [title, *map(waits, calls), f"{failed} of {len(outcomes)}", "-", "-"]
+        failures = sum(outcome.status not in (200, 201) for outcome in outcomes)
+        row = [
+            title,
+            *map(format_waits, calls),
+            f"{failures} of {len(outcomes)}",
+            "-",
+            "-",
+        ]
         if rude:
-            row[-2:] = [statuses(rude), waits(rude)]
+            row[-2:] = [format_statuses(rude), format_waits(rude)]
         print(*row, sep=" | ", flush=True)
         yield row
 
@@ -162,20 +170,20 @@ def table_beside(
 
 def send_in_turn(service: Service, paths: Sequence[str], seconds: float) -> list[str]:
     """Ask for paths one after the other, and return the requests per second and their CPU."""
-    pid = worker(service)
+    pid = worker_pid(service)
     with closing(HTTPConnection("127.0.0.1", service.port, timeout=60)) as client:
-        before, started, number = settled_cpu_seconds(pid), time.monotonic(), 0
+        start_cpu, start, number = settled_cpu_seconds(pid), time.monotonic(), 0
         for path in itertools.cycle(paths):
             send(client, path, None)
             status = receive(client)
             if status != 200:
                 raise RuntimeError(f"{path} answered {status}")
             number += 1
-            taken = time.monotonic() - started
-            if taken > seconds:
+            duration = time.monotonic() - start
+            if duration > seconds:
                 break
-    cpu = (settled_cpu_seconds(pid) - before) / number
-    return [f"{number / taken:,.0f}", f"{1e6 * cpu:,.0f}"]
+    cpu = (settled_cpu_seconds(pid) - start_cpu) / number
+    return [f"{number / duration:,.0f}", f"{1e6 * cpu:,.0f}"]
 
 
 def table_of_shapes(
@@ -185,7 +193,7 @@ def table_of_shapes(
     ids = [
         "&".join(f"id={note_id}" for note_id in range(1, n + 1)) for n in range(1, 101)
     ]
-    shapes = [f"/notes/?sort={sort}&{each}" for sort in SORTS for each in ids]
+    shapes = [f"/notes/?sort={sort}&{query}" for sort in SORTS for query in ids]
     with serve(database, folder, postgres) as (service, url):
         fill(url, 1_000)
         rows = [
@@ -202,14 +210,14 @@ def cpu_of_small_insert(url: str) -> float:
     """Return the CPU that Postgres takes to store a small note, in us, with what it puts off."""
     with psycopg.connect(url, autocommit=True) as session:
         pid = session.info.backend_pid
-        before = cpu_seconds(pid)
+        start_cpu = cpu_seconds(pid)
         for _ in range(INSERTS):
             values = [small_text(), False]
             session.execute("INSERT INTO notes (text, completed) VALUES (%s, %s)", values)
         session.execute(
             "SELECT gin_clean_pending_list(oid) FROM pg_class WHERE relname = %s", [INDEX]
         )
-        return 1e6 * (cpu_seconds(pid) - before) / INSERTS
+        return 1e6 * (cpu_seconds(pid) - start_cpu) / INSERTS
 
 
 def table_of_indexes(
@@ -224,11 +232,19 @@ def table_of_indexes(
             if change:
                 execute(url, change.format(name=INDEX))
             cpu = f"{cpu_of_small_insert(url):,.0f}"
-            alone = beside(service, None, options.seconds).calls["small POST"]
+            alone_calls = run_beside(service, None, options.seconds).calls["small POST"]
             rude = Clients(service, "/notes/", large_text, number=10)
-            crowded = beside(service, rude, 2 * options.seconds).calls["small POST"]
-            row = [title, cpu, waits(alone), waits(crowded), statuses(crowded)]
-            rows.append([*row, statuses(rude), waits(rude)])
+            crowded_calls = run_beside(service, rude, 2 * options.seconds).calls[
+                "small POST"
+            ]
+            row = [
+                title,
+                cpu,
+                format_waits(alone_calls),
+                format_waits(crowded_calls),
+                format_statuses(crowded_calls),
+            ]
+            rows.append([*row, format_statuses(rude), format_waits(rude)])
             print(*rows[-1], sep=" | ", flush=True)
     head = ["index on text", "CPU of a small INSERT, us", "small POST alone"]
     head += ["beside 10 large ones", "answers", "answers to the large ones", "after"]
@@ -251,10 +267,10 @@ def serve(
 def main() -> None:
     """Measure what the command line asks for, and write it down."""
     options = arguments()
-    how = (
+    heading = (
         f"{options.notes:,} notes, {options.seconds} s a case. Times in ms: p50 / p99.\n"
     )
-    tables = ["# Rude clients\n", machine(), how]
+    tables = ["# Rude clients\n", machine(), heading]
     with (
         start_postgres(fsync="on") as postgres,
         tempfile.TemporaryDirectory() as name,

@@ -58,10 +58,10 @@ def milliseconds(
             start = time.perf_counter()
             get(client, path.format(deep=size * 99 // 100))
             times[size].append(time.perf_counter() - start)
-    return [1000 * median(taken[2:]) for taken in times.values()]
+    return [1000 * median(seconds[2:]) for seconds in times.values()]
 
 
-def compared(
+def make_table(
     database: str, options: argparse.Namespace, folder: Path, postgres: Postgres
 ) -> str:
     """Return the table of a kind of database."""
@@ -100,7 +100,8 @@ def main() -> None:
     options = parser.parse_args()
     with start_postgres(fsync="on") as postgres, tempfile.TemporaryDirectory() as folder:
         tables = [
-            compared(name, options, Path(folder), postgres) for name in options.databases
+            make_table(name, options, Path(folder), postgres)
+            for name in options.databases
         ]
     save("scale.md", "\n".join(["# Scale\n", machine(), *tables]))
 

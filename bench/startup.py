@@ -7,10 +7,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
-from bench.load import CASES, OTHER_CORES, on_cores, worker
 from bench.memory import megabytes
 from bench.notes import SIZE, fill
-from bench.subjects import Running, Subject
+from bench.subjects import Instance, Subject
+from bench.wrk import CASES, OTHER_CORES, on_cores
 from tests.servers import Service
 
 FIRST = "/notes/1/"
@@ -18,7 +18,7 @@ LIMIT = 30  # seconds to the first answer
 STARTS = 5  # that the median is of
 
 
-def answers(service: Service) -> bool:
+def is_up(service: Service) -> bool:
     """Tell whether a server answers 200; RuntimeError with its log if it ended."""
     if service.process.poll() is not None:
         raise RuntimeError(service.log.read_text())
@@ -29,34 +29,34 @@ def answers(service: Service) -> bool:
     return False
 
 
-def seconds_to_answer(service: Service, began: float) -> float:
+def seconds_to_answer(service: Service, start_time: float) -> float:
     """Return the seconds from the start of a server to its first 200."""
     with on_cores(OTHER_CORES):
-        while not answers(service):
-            if time.monotonic() - began > LIMIT:
+        while not is_up(service):
+            if time.monotonic() - start_time > LIMIT:
                 raise TimeoutError(f"no 200 from {FIRST} within {LIMIT} s")
             time.sleep(0.002)
-    return time.monotonic() - began
+    return time.monotonic() - start_time
 
 
 @contextlib.contextmanager
-def started(subject: Subject, folder: Path, url: str) -> Iterator[tuple[Service, float]]:
+def start(subject: Subject, folder: Path, url: str) -> Iterator[tuple[Service, float]]:
     """Lend a server that has just answered, and the seconds that it took to."""
-    began = time.monotonic()
+    start_time = time.monotonic()
     service = subject.spawn(folder, url)
     try:
-        yield service, seconds_to_answer(service, began)
+        yield service, seconds_to_answer(service, start_time)
     finally:
         service.stop()
 
 
-def send(running: Running, requests: int) -> float:
+def send_requests(instance: Instance, requests: int) -> float:
     """Send at least so many requests, each case in turn, and return their number."""
-    answered = 0.0
-    while answered < requests:
+    total = 0.0
+    while total < requests:
         for case in CASES:
-            answered += running.drive(case, 32, 1).rate
-    return answered
+            total += instance.drive(case, 32, 1).rate
+    return total
 
 
 def measure(subject: Subject, folder: Path, url: str, requests: int) -> list[str]:
@@ -64,11 +64,11 @@ def measure(subject: Subject, folder: Path, url: str, requests: int) -> list[str
     fill(url, SIZE)
     times = []
     for _ in range(STARTS):
-        with started(subject, folder, url) as (_, seconds):
+        with start(subject, folder, url) as (_, seconds):
             times.append(seconds)
-    with started(subject, folder, url) as (service, _):
-        pid = worker(service)
+    with start(subject, folder, url) as (service, _):
+        pid = worker_pid(service)
         first = megabytes(pid, "VmRSS")
-        answered = send(Running(subject, service, url), requests)
+        total = send_requests(Instance(subject, service, url), requests)
         later = megabytes(pid, "VmRSS")
-    return [f"{median(times):.2f}", f"{first:.1f}", f"{later:.1f} ({answered:,.0f})"]
+    return [f"{median(times):.2f}", f"{first:.1f}", f"{later:.1f} ({total:,.0f})"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load import CASES, SERVER_CORES, Run, drive, on_cores
 from bench.notes import SIZE, fill, tidy
+from bench.wrk import CASES, SERVER_CORES, Run, drive, on_cores
 from tests.servers import Service
 
 PEERS = Path(__file__).parent / "peers"
@@ -26,7 +26,7 @@ class Subject:
         """Whether this is a program of Node's, which V8 compiles while it runs."""
         return self.name.endswith(".mjs")
 
-    def start(self, folder: Path, url: str) -> "Running":
+    def start(self, folder: Path, url: str) -> "Instance":
         """Start the server on its core; it answers, from a database of SIZE notes."""
         if self is not THIS:
             fill(url, SIZE)
@@ -38,7 +38,7 @@ class Subject:
             raise
         if self is THIS:  # which has made its table itself
             fill(url, SIZE)
-        return Running(self, service, url)
+        return Instance(self, service, url)
 
     def spawn(self, folder: Path, url: str) -> Service:
         """Start the process on its core; it does not answer yet."""
@@ -57,7 +57,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Running:
+class Instance:
     """A server that answers, and the URL of its database."""
 
     subject: Subject

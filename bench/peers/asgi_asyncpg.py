@@ -44,17 +44,19 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["method"] == "GET" and note_id:
         answer: Any = dict(await pool.fetchrow(READ, int(note_id)))
     elif scope["method"] == "GET":
-        given = dict(parse_qsl(scope["query_string"].decode()))
-        if "count" in given:
+        parameters = dict(parse_qsl(scope["query_string"].decode()))
+        if "count" in parameters:
             headers.append((b"x-total-count", b"%d" % await pool.fetchval(COUNT)))
-        page = int(given.get("take", 20)), int(given.get("skip", 0))
-        found = (SEARCH, *page, given["q"]) if "q" in given else (LIST, *page)
-        answer = [dict(row) for row in await pool.fetch(*found)]
+        page = int(parameters.get("take", 20)), int(parameters.get("skip", 0))
+        statement = (
+            (SEARCH, *page, parameters["q"]) if "q" in parameters else (LIST, *page)
+        )
+        answer = [dict(row) for row in await pool.fetch(*statement)]
     else:
-        body, more = b"", True
-        while more:
+        body, has_more = b"", True
+        while has_more:
             message = await receive()
-            body, more = body + message["body"], message["more_body"]
+            body, has_more = body + message["body"], message["more_body"]
         note = from_json(body)
         values = note["text"], note["completed"]
         if note_id:

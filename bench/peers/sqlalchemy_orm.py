@@ -44,17 +44,17 @@ class NoteOut(NoteIn):
     id: int
 
 
-async def session() -> AsyncIterator[AsyncSession]:
+async def get_session() -> AsyncIterator[AsyncSession]:
     """Lend a session to a request."""
-    async with sessions() as lent:
-        yield lent
+    async with sessions() as session:
+        yield session
 
 
-Session = Annotated[AsyncSession, Depends(session)]
+Session = Annotated[AsyncSession, Depends(get_session)]
 app = FastAPI()
 
 
-async def stored(session: AsyncSession, note_id: int) -> Note:
+async def find_note(session: AsyncSession, note_id: int) -> Note:
     """Return a note, or answer 404."""
     if note := await session.get(Note, note_id):
         return note
@@ -83,13 +83,13 @@ async def read_notes(
 @app.get("/notes/{note_id}/", response_model=NoteOut)
 async def read_note(session: Session, note_id: int) -> Any:
     """Return a note."""
-    return await stored(session, note_id)
+    return await find_note(session, note_id)
 
 
 @app.post("/notes/", response_model=NoteOut, status_code=201)
-async def create_note(session: Session, given: NoteIn) -> Any:
+async def create_note(session: Session, note_in: NoteIn) -> Any:
     """Store a note."""
-    note = Note(**given.model_dump())
+    note = Note(**note_in.model_dump())
     session.add(note)
     await session.commit()
     await session.refresh(note)
@@ -97,10 +97,10 @@ async def create_note(session: Session, given: NoteIn) -> Any:
 
 
 @app.put("/notes/{note_id}/", response_model=NoteOut)
-async def update_note(session: Session, note_id: int, given: NoteIn) -> Any:
+async def update_note(session: Session, note_id: int, note_in: NoteIn) -> Any:
     """Replace a note."""
-    note = await stored(session, note_id)
-    note.text, note.completed = given.text, given.completed
+    note = await find_note(session, note_id)
+    note.text, note.completed = note_in.text, note_in.completed
     await session.commit()
     await session.refresh(note)
     return note

@@ -26,17 +26,17 @@ class Note(NoteIn, table=True):
     id: int | None = Field(default=None, primary_key=True)
 
 
-def session() -> Iterator[Session]:
+def get_session() -> Iterator[Session]:
     """Lend a session to a request."""
-    with Session(engine) as lent:
-        yield lent
+    with Session(engine) as session:
+        yield session
 
 
-Lent = Annotated[Session, Depends(session)]
+SessionDep = Annotated[Session, Depends(get_session)]
 app = FastAPI()
 
 
-def stored(session: Session, note_id: int) -> Note:
+def find_note(session: Session, note_id: int) -> Note:
     """Return a note, or answer 404."""
     if note := session.get(Note, note_id):
         return note
@@ -45,7 +45,7 @@ def stored(session: Session, note_id: int) -> Note:
 
 @app.get("/notes/", response_model=list[Note])
 def read_notes(
-    session: Lent,
+    session: SessionDep,
     response: Response,
     skip: int = 0,
     take: int = 20,
@@ -63,15 +63,15 @@ def read_notes(
 
 
 @app.get("/notes/{note_id}/", response_model=Note)
-def read_note(session: Lent, note_id: int) -> Any:
+def read_note(session: SessionDep, note_id: int) -> Any:
     """Return a note."""
-    return stored(session, note_id)
+    return find_note(session, note_id)
 
 
 @app.post("/notes/", response_model=Note, status_code=201)
-def create_note(session: Lent, given: NoteIn) -> Any:
+def create_note(session: SessionDep, note_in: NoteIn) -> Any:
     """Store a note."""
-    note = Note.model_validate(given)
+    note = Note.model_validate(note_in)
     session.add(note)
     session.commit()
     session.refresh(note)
@@ -79,10 +79,10 @@ def create_note(session: Lent, given: NoteIn) -> Any:
 
 
 @app.put("/notes/{note_id}/", response_model=Note)
-def update_note(session: Lent, note_id: int, given: NoteIn) -> Any:
+def update_note(session: SessionDep, note_id: int, note_in: NoteIn) -> Any:
     """Replace a note."""
-    note = stored(session, note_id)
-    note.sqlmodel_update(given.model_dump())
+    note = find_note(session, note_id)
+    note.sqlmodel_update(note_in.model_dump())
     session.add(note)
     session.commit()
     session.refresh(note)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from bench.load import Run
+from bench.wrk import Run
 
 
 class Key(NamedTuple):
@@ -27,9 +27,9 @@ class Results:
     left_out: list[str] = field(default_factory=list)
     refused: set[Key] = field(default_factory=set)
 
-    def leave_out(self, what: str, reason: str) -> None:
+    def leave_out(self, title: str, reason: str) -> None:
         """Print and keep a line about what has no figures."""
-        self.left_out.append(f"Left out: {what}: {reason}.")
+        self.left_out.append(f"Left out: {title}: {reason}.")
         print(self.left_out[-1], flush=True)
 
     def refuse(self, key: Key, reason: str) -> None:

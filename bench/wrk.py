@@ -65,7 +65,7 @@ def on_cores(cores: list[int]) -> Iterator[None]:
         os.sched_setaffinity(0, CORES)
 
 
-def worker(service: Service) -> int:
+def worker_pid(service: Service) -> int:
     """Return the id of the process that answers: gunicorn's one worker, or the server itself."""
     pid = service.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -80,15 +80,15 @@ def cpu_seconds(pid: int) -> float:
 
 def settled_cpu_seconds(pid: int) -> float:
     """Return the CPU seconds that a process has taken, once it is done with what was sent."""
-    taken = cpu_seconds(pid)
+    current = cpu_seconds(pid)
     while True:
         time.sleep(0.05)
-        before, taken = taken, cpu_seconds(pid)
-        if taken - before <= 2 / TICK:
-            return taken
+        previous, current = current, cpu_seconds(pid)
+        if current - previous <= 2 / TICK:
+            return current
 
 
-def answer(service: Service, case: Case) -> tuple[int, Any, str | None]:
+def send_case(service: Service, case: Case) -> tuple[int, Any, str | None]:
     """Return the status, the body and the total that a server answers to a case."""
     response = httpx2.request(
         case.method,
@@ -112,22 +112,27 @@ def drive(service: Service, case: Case, connections: int, seconds: int) -> Run:
     ]
     options = [
         "--timeout=10s",
-        f"--script={Path(__file__).with_name('load.lua')}",
+        f"--script={Path(__file__).with_name('wrk.lua')}",
         service.url,
     ]
-    call = [case.method, case.path, *([case.body] if case.body else [])]
-    pid = worker(service)
-    before = cpu_seconds(pid)
+    script_arguments = [case.method, case.path, *([case.body] if case.body else [])]
+    pid = worker_pid(service)
+    start_cpu = cpu_seconds(pid)
     with on_cores(OTHER_CORES[:1]):
         wrk = subprocess.run(
-            [*command, *options, "--", *call], capture_output=True, text=True, check=False
+            [*command, *options, "--", *script_arguments],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if wrk.returncode:
         raise RefusedError(wrk.stdout.strip() or wrk.stderr.strip())
-    seen = json.loads(wrk.stdout.splitlines()[-1])
-    if seen["refused"] or seen["broken"]:
-        lost = f"{seen['refused']} errors and {seen['broken']} broken connections"
-        raise RefusedError(f"{lost} in {seen['answers']} answers")
+    report = json.loads(wrk.stdout.splitlines()[-1])
+    if report["refused"] or report["broken"]:
+        message = f"{report['refused']} errors and {report['broken']} broken connections"
+        raise RefusedError(f"{message} in {report['answers']} answers")
     # When wrk leaves, one more request is under way on each connection.
-    cpu = (settled_cpu_seconds(pid) - before) / (seen["answers"] + connections)
-    return Run(1e6 * cpu, seen["answers"] / seen["seconds"], seen["p50"], seen["p99"])
+    cpu = (settled_cpu_seconds(pid) - start_cpu) / (report["answers"] + connections)
+    return Run(
+        1e6 * cpu, report["answers"] / report["seconds"], report["p50"], report["p99"]
+    )
