@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A running Postgres server, shared: tests make databases in it, and never stop it."""
-    given = os.environ.get("TEST_DATABASE_URL")
-    server = ExternalPostgres(given) if given else Postgres().start()
+    url = os.environ.get("TEST_DATABASE_URL")
+    server = ExternalPostgres(url) if url else Postgres().start()
     try:
         yield server
     finally:

@@ -67,10 +67,10 @@ def test_post_makes_a_note(client: TestClient, completed: dict[str, bool]) -> No
 
 def test_get_lists_the_notes_oldest_first(client: TestClient) -> None:
     """GET of the list answers 200 with an array in the order of creation."""
-    made = [create_note(client, text=text) for text in "cab"]
+    notes = [create_note(client, text=text) for text in "cab"]
     response = client.get("/notes/?skip=0&take=20")
     assert response.status_code == 200
-    assert response.json() == made
+    assert response.json() == notes
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-cache"
 
@@ -88,12 +88,14 @@ def test_get_answers_one_note(client: TestClient) -> None:
 
 def test_put_replaces_the_note(client: TestClient) -> None:
     """PUT answers 200 with the new note, ignores an id in the body and changes no other note."""
-    note, other = create_note(client), create_note(client, text="another")
-    new = {**GROCERIES, "text": "Finish Physics Assignment", "completed": True}
-    response = client.put(f"/notes/{note['id']}/", json={"id": other["id"], **new})
+    note, other_note = create_note(client), create_note(client, text="another")
+    new_note = {**GROCERIES, "text": "Finish Physics Assignment", "completed": True}
+    response = client.put(
+        f"/notes/{note['id']}/", json={"id": other_note["id"], **new_note}
+    )
     assert response.status_code == 200
-    assert response.json() == {"id": note["id"], **new}
-    assert read_notes(client) == [response.json(), other]
+    assert response.json() == {"id": note["id"], **new_note}
+    assert read_notes(client) == [response.json(), other_note]
 
 
 def test_put_takes_what_post_takes(client: TestClient) -> None:
@@ -115,23 +117,23 @@ def test_patch_changes_what_it_names(
     client: TestClient, patch: dict[str, Any], content_type: str
 ) -> None:
     """PATCH answers 200 with the merged note; what it leaves out stays, and so does the id."""
-    note, other = create_note(client), create_note(client, text="another")
+    note, other_note = create_note(client), create_note(client, text="another")
     response = client.patch(
         f"/notes/{note['id']}/", json=patch, headers={"Content-Type": content_type}
     )
     assert response.status_code == 200
     assert response.json() == {**note, **patch, "id": note["id"]}
-    assert read_notes(client) == [response.json(), other]
+    assert read_notes(client) == [response.json(), other_note]
 
 
 def test_delete_answers_the_deleted_note(client: TestClient) -> None:
     """DELETE answers 200 with the note and the message, and the note is gone."""
-    note, other = create_note(client), create_note(client, text="another")
+    note, other_note = create_note(client), create_note(client, text="another")
     response = client.delete(f"/notes/{note['id']}/")
     message = f"Note with id: {note['id']} deleted successfully!"
     assert response.status_code == 200
     assert response.json() == {**note, "message": message}
-    assert read_notes(client) == [other]
+    assert read_notes(client) == [other_note]
 
 
 def test_an_id_never_comes_back(client: TestClient) -> None:
@@ -185,17 +187,20 @@ def test_a_root_path_is_in_the_location(tmp_path: Path) -> None:
     """The Location of a new note leads to it, behind such a router, too."""
     url = f"sqlite:///{tmp_path}/notes.db"
     with TestClient(load_app(DATABASE_URL=url), root_path="/api") as client:
-        created = client.post("/api/notes/", json=GROCERIES)
-        assert created.headers["Location"].startswith("/api/notes/")
-        assert client.get(created.headers["Location"]).json() == created.json()
+        response = client.post("/api/notes/", json=GROCERIES)
+        assert response.headers["Location"].startswith("/api/notes/")
+        assert client.get(response.headers["Location"]).json() == response.json()
 
 
 def test_the_last_slash_may_be_left_out(client: TestClient) -> None:
     """Every call answers the same without the slash, and no answer is a redirect."""
-    created = client.post("/notes", json=GROCERIES)
-    note = created.json()
+    post_response = client.post("/notes", json=GROCERIES)
+    note = post_response.json()
     path = f"/notes/{note['id']}"
-    assert (created.status_code, created.headers["Location"]) == (201, f"{path}/")
+    assert (post_response.status_code, post_response.headers["Location"]) == (
+        201,
+        f"{path}/",
+    )
     assert client.get("/notes", params={"take": 1}).json() == [note]
     for method, body in (
         ("GET", None),
@@ -240,7 +245,7 @@ def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"),
+    ("path", "allowed_methods"),
     [
         ("/notes/", {"GET", "HEAD", "POST"}),
         ("/notes", {"GET", "HEAD", "POST"}),
@@ -254,7 +259,7 @@ def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     ],
 )
 def test_405_names_every_method_of_the_path(
-    client: TestClient, path: str, allowed: set[str]
+    client: TestClient, path: str, allowed_methods: set[str]
 ) -> None:
     """A method that a path does not take is 405, with all that it takes in Allow."""
     for method in {
@@ -269,11 +274,11 @@ def test_405_names_every_method_of_the_path(
         "BREW",
     }:
         response = client.request(method, path, json={})
-        if method in allowed:
+        if method in allowed_methods:
             assert response.status_code != 405
         else:
             assert problem(response) == 405
-            assert set(response.headers["Allow"].split(", ")) == allowed
+            assert set(response.headers["Allow"].split(", ")) == allowed_methods
 
 
 # Isolation
@@ -292,22 +297,22 @@ def test_every_test_begins_without_a_note(client: TestClient, turn: str) -> None
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 def test_a_preflight_from_any_origin_is_granted(client: TestClient, method: str) -> None:
     """Every method and every header may be used from every origin, without credentials."""
-    asked = {"Access-Control-Request-Method": method}
-    asked["Access-Control-Request-Headers"] = "content-type, if-match, x-anything"
-    response = client.options("/notes/", headers=asked)
+    headers = {"Access-Control-Request-Method": method}
+    headers["Access-Control-Request-Headers"] = "content-type, if-match, x-anything"
+    response = client.options("/notes/", headers=headers)
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert method in response.headers["Access-Control-Allow-Methods"].split(", ")
-    allowed = response.headers["Access-Control-Allow-Headers"].split(", ")
-    assert {"content-type", "if-match", "x-anything"} <= set(allowed)
+    allowed_headers = response.headers["Access-Control-Allow-Headers"].split(", ")
+    assert {"content-type", "if-match", "x-anything"} <= set(allowed_headers)
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
 def test_a_private_network_may_be_reached(client: TestClient) -> None:
     """A browser that asks whether a page may call a private address is told that it may."""
-    asked = {"Access-Control-Request-Method": "GET"}
-    asked["Access-Control-Request-Private-Network"] = "true"
-    response = client.options("/notes/", headers=asked)
+    headers = {"Access-Control-Request-Method": "GET"}
+    headers["Access-Control-Request-Private-Network"] = "true"
+    response = client.options("/notes/", headers=headers)
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Private-Network"] == "true"
 
@@ -329,23 +334,25 @@ def test_an_answer_may_be_read_from_any_origin(client: TestClient) -> None:
 
 def test_single_notes_carry_a_strong_etag(client: TestClient) -> None:
     """POST, GET, PUT and PATCH that leave the same note behind answer the same strong ETag."""
-    created = client.post("/notes/", json=GROCERIES)
-    path = created.headers["Location"]
+    post_response = client.post("/notes/", json=GROCERIES)
+    path = post_response.headers["Location"]
     answers = [
         client.get(path),
         client.put(path, json=GROCERIES),
         client.patch(path, json={}),
     ]
-    assert {answer.headers["ETag"] for answer in answers} == {created.headers["ETag"]}
-    assert re.fullmatch(r'"[!#-~]+"', created.headers["ETag"])
+    assert {answer.headers["ETag"] for answer in answers} == {
+        post_response.headers["ETag"]
+    }
+    assert re.fullmatch(r'"[!#-~]+"', post_response.headers["ETag"])
 
 
 def test_the_etag_depends_on_the_content(client: TestClient) -> None:
     """Another text, completed or id is another ETag; the content of before has that of before."""
-    created = client.post("/notes/", json=GROCERIES)
-    path = created.headers["Location"]
+    post_response = client.post("/notes/", json=GROCERIES)
+    path = post_response.headers["Location"]
     tags = [
-        created.headers["ETag"],
+        post_response.headers["ETag"],
         client.post("/notes/", json=GROCERIES).headers["ETag"],
     ]
     changes: list[Body] = [
@@ -362,15 +369,15 @@ def test_the_etag_is_the_same_on_both_databases(
     on_sqlite: Deployment, on_postgres: Deployment
 ) -> None:
     """The same note has one ETag, wherever it is stored."""
-    created = on_sqlite.client.post(
+    post_response = on_sqlite.client.post(
         "/notes/", json={"text": "b\u00fcro", "completed": True}
     )
-    note_id = created.json()["id"]
+    note_id = post_response.json()["id"]
     on_postgres.sql("DELETE FROM notes")
     insert(on_postgres.sql, {"id": note_id, "text": "büro", "completed": True})
-    stored = on_postgres.client.get(f"/notes/{note_id}/")
-    assert stored.json() == created.json()
-    assert stored.headers["ETag"] == created.headers["ETag"]
+    get_response = on_postgres.client.get(f"/notes/{note_id}/")
+    assert get_response.json() == post_response.json()
+    assert get_response.headers["ETag"] == post_response.headers["ETag"]
 
 
 WRITES = pytest.mark.parametrize(
@@ -391,13 +398,13 @@ def test_if_match_lets_a_write_to_that_note_pass(
     client: TestClient, method: str, body: Body, if_match: str
 ) -> None:
     """A write is done when If-Match is * or names the stored note's tag among others."""
-    created = client.post("/notes/", json=GROCERIES)
-    headers = {"If-Match": if_match.format(tag=created.headers["ETag"])}
+    post_response = client.post("/notes/", json=GROCERIES)
+    headers = {"If-Match": if_match.format(tag=post_response.headers["ETag"])}
     response = client.request(
-        method, created.headers["Location"], json=body, headers=headers
+        method, post_response.headers["Location"], json=body, headers=headers
     )
     assert response.status_code == 200
-    assert read_notes(client) == ([{**created.json(), **body}] if body else [])
+    assert read_notes(client) == ([{**post_response.json(), **body}] if body else [])
 
 
 @WRITES
@@ -408,14 +415,14 @@ def test_if_match_that_does_not_name_the_tag_is_412(
     client: TestClient, method: str, body: Body, if_match: str
 ) -> None:
     """A write is 412 and changes nothing when If-Match does not name the tag, or only as weak."""
-    created = client.post("/notes/", json=GROCERIES)
-    tag = created.headers["ETag"]
+    post_response = client.post("/notes/", json=GROCERIES)
+    tag = post_response.headers["ETag"]
     headers = {"If-Match": if_match.format(tag=tag, bare=tag.strip('"'))}
     response = client.request(
-        method, created.headers["Location"], json=body, headers=headers
+        method, post_response.headers["Location"], json=body, headers=headers
     )
     assert problem(response) == 412
-    assert read_notes(client) == [created.json()]
+    assert read_notes(client) == [post_response.json()]
 
 
 @WRITES
@@ -431,19 +438,22 @@ def test_if_match_of_a_missing_note_is_404(
 
 def test_if_match_may_be_sent_in_two_headers(client: TestClient) -> None:
     """Two If-Match headers are one list."""
-    created = client.post("/notes/", json=GROCERIES)
-    headers = [("If-Match", '"x"'), ("If-Match", created.headers["ETag"])]
-    assert client.delete(created.headers["Location"], headers=headers).status_code == 200
+    post_response = client.post("/notes/", json=GROCERIES)
+    headers = [("If-Match", '"x"'), ("If-Match", post_response.headers["ETag"])]
+    assert (
+        client.delete(post_response.headers["Location"], headers=headers).status_code
+        == 200
+    )
 
 
-@pytest.mark.parametrize("known", ["{tag}", "W/{tag}", '"x", {tag}', "*"])
+@pytest.mark.parametrize("if_none_match", ["{tag}", "W/{tag}", '"x", {tag}', "*"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_known_note_is_304(client: TestClient, method: str, known: str) -> None:
+def test_a_known_note_is_304(client: TestClient, method: str, if_none_match: str) -> None:
     """A read is 304 without a body when If-None-Match names the note's tag, weak or strong."""
-    created = client.post("/notes/", json=GROCERIES)
-    tag = created.headers["ETag"]
-    headers = {"If-None-Match": known.format(tag=tag)}
-    response = client.request(method, created.headers["Location"], headers=headers)
+    post_response = client.post("/notes/", json=GROCERIES)
+    tag = post_response.headers["ETag"]
+    headers = {"If-None-Match": if_none_match.format(tag=tag)}
+    response = client.request(method, post_response.headers["Location"], headers=headers)
     assert (response.status_code, response.content) == (304, b"")
     assert (response.headers["ETag"], response.headers["Cache-Control"]) == (
         tag,
@@ -454,11 +464,11 @@ def test_a_known_note_is_304(client: TestClient, method: str, known: str) -> Non
 
 def test_a_changed_note_is_read_anew(client: TestClient) -> None:
     """A read with the tag of an older version answers the note."""
-    created = client.post("/notes/", json=GROCERIES)
-    path = created.headers["Location"]
-    new = client.patch(path, json={"completed": True}).json()
-    response = client.get(path, headers={"If-None-Match": created.headers["ETag"]})
-    assert (response.status_code, response.json()) == (200, new)
+    post_response = client.post("/notes/", json=GROCERIES)
+    path = post_response.headers["Location"]
+    new_note = client.patch(path, json={"completed": True}).json()
+    response = client.get(path, headers={"If-None-Match": post_response.headers["ETag"]})
+    assert (response.status_code, response.json()) == (200, new_note)
 
 
 # Over a socket
@@ -475,19 +485,19 @@ def test_the_access_log_has_the_path_that_was_asked_for(tmp_path: Path) -> None:
 
 def test_of_twelve_racing_writers_one_wins(tmp_path: Path, empty_database: str) -> None:
     """Of twelve writers with the same tag one gets 200, eleven get 412, and its note is stored."""
-    together = Barrier(12)
+    barrier = Barrier(12)
 
     def write(number: int) -> Response:
-        with httpx2.Client(headers={"If-Match": created.headers["ETag"]}) as writer:
-            together.wait()
+        with httpx2.Client(headers={"If-Match": post_response.headers["ETag"]}) as writer:
+            barrier.wait()
             return writer.patch(url, json={"text": f"writer {number}"})
 
     with (
         Service.gunicorn(tmp_path, DATABASE_URL=empty_database) as service,
         ThreadPoolExecutor(12) as writers,
     ):
-        created = httpx2.post(f"{service.url}/notes/", json=GROCERIES)
-        url = service.url + created.headers["Location"]
+        post_response = httpx2.post(f"{service.url}/notes/", json=GROCERIES)
+        url = service.url + post_response.headers["Location"]
         answers = sorted(
             writers.map(write, range(12)), key=lambda answer: answer.status_code
         )
@@ -507,17 +517,17 @@ def test_a_change_that_comes_between_is_412(
         connect(url) as sql,
         ThreadPoolExecutor(1) as writer,
     ):
-        created = client.post("/notes/", json=GROCERIES)
-        headers = {"If-Match": created.headers["ETag"]}
+        post_response = client.post("/notes/", json=GROCERIES)
+        headers = {"If-Match": post_response.headers["ETag"]}
         sql("BEGIN")
         sql("UPDATE notes SET text = 'another'")
-        path = created.headers["Location"]
+        path = post_response.headers["Location"]
         answer = writer.submit(client.request, method, path, json=body, headers=headers)
-        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '{}'"
-        wait_until(lambda: postgres.sql(waits.format(name)), what="the write")
+        query = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '{}'"
+        wait_until(lambda: postgres.sql(query.format(name)), description="the write")
         sql("COMMIT")
         assert problem(answer.result()) == 412
-        assert read_notes(client) == [{**created.json(), "text": "another"}]
+        assert read_notes(client) == [{**post_response.json(), "text": "another"}]
 
 
 # All calls together
@@ -564,9 +574,9 @@ class Notes(RuleBasedStateMachine):
     @rule(note_id=consumes(ids))
     def delete(self, note_id: int) -> None:
         """DELETE answers the note once, and 404 from then on."""
-        deleted = self.client.delete(f"/notes/{note_id}/").json()
-        del deleted["message"]
-        assert deleted == self.notes.pop(note_id)
+        note = self.client.delete(f"/notes/{note_id}/").json()
+        del note["message"]
+        assert note == self.notes.pop(note_id)
         assert problem(self.client.delete(f"/notes/{note_id}/")) == 404
 
     @rule(sort=st.sampled_from(["id", "-id", "text", "-text", "completed", "-completed"]))
@@ -604,8 +614,10 @@ class Notes(RuleBasedStateMachine):
 
 def test_the_service_is_a_dict_of_notes(client: TestClient) -> None:
     """Whatever the order of the calls, the service holds what a dict would."""
-    few = settings(max_examples=15, stateful_step_count=15, deadline=None, database=None)
-    run_state_machine_as_test(lambda: Notes(client), settings=few)  # type: ignore[arg-type]  # any maker of one will do
+    example_settings = settings(
+        max_examples=15, stateful_step_count=15, deadline=None, database=None
+    )
+    run_state_machine_as_test(lambda: Notes(client), settings=example_settings)  # type: ignore[arg-type]  # any maker of one will do
 
 
 # Import

@@ -10,7 +10,7 @@ from statistics import median
 from bench.memory import megabytes
 from bench.notes import SIZE, fill
 from bench.subjects import Instance, Subject
-from bench.wrk import CASES, OTHER_CORES, on_cores
+from bench.wrk import CASES, OTHER_CORES, on_cores, worker_pid
 from tests.servers import Service
 
 FIRST = "/notes/1/"

@@ -111,10 +111,10 @@ def find_texts(page: Page) -> Locator:
     return page.locator(".text")
 
 
-def reload_to(page: Page, *wanted: str) -> None:
+def reload_to(page: Page, *texts: str) -> None:
     """Reload the page, and wait until it shows these notes."""
     page.reload()
-    expect(find_texts(page)).to_have_text(list(wanted))
+    expect(find_texts(page)).to_have_text(list(texts))
 
 
 def find_button(page: Page, name: str) -> Locator:
@@ -145,8 +145,8 @@ def filter_by(page: Page, view: str) -> None:
 def find_violations(page: Page) -> list[str]:
     """Return what axe finds wrong, in both themes."""
     page.evaluate(AXE)
-    found: list[str] = []
+    violations: list[str] = []
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
-        found += page.evaluate(VIOLATIONS)
-    return found
+        violations += page.evaluate(VIOLATIONS)
+    return violations

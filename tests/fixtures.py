@@ -144,7 +144,7 @@ def read_notes(client: TestClient) -> list[dict[str, Any]]:
     return notes
 
 
-def problem(response: Response, *blamed: str) -> int:
+def problem(response: Response, *fields: str) -> int:
     """Return an error's status once it has the shape of all errors, and blames what it ought to."""
     body = response.json()
     status, detail = response.status_code, body["detail"]
@@ -152,8 +152,10 @@ def problem(response: Response, *blamed: str) -> int:
     shape = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     errors = body.pop("errors", {})
     assert body == {**shape, "message": detail}
-    assert sorted(errors) == sorted(blamed)
-    assert all(isinstance(what, str) and what in detail for what in errors.values())
+    assert sorted(errors) == sorted(fields)
+    assert all(
+        isinstance(message, str) and message in detail for message in errors.values()
+    )
     assert detail.endswith(".")
     assert not re.search(
         r"Traceback|SELECT|INSERT|UPDATE |sqlite|asyncpg|\(0x", response.text

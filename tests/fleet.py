@@ -67,7 +67,7 @@ def pgbouncer(server: Postgres, connections: int) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: is_listening(port), what="pgbouncer")
+        wait_until(lambda: is_listening(port), description="pgbouncer")
         yield port
     finally:
         process.terminate()
@@ -81,7 +81,7 @@ def standby(primary: Postgres) -> Iterator[Postgres]:
     source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
     options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
     try:
-        server.command("pg_basebackup", *source, f"--pgdata={server.data}", *options)
+        server.run_program("pg_basebackup", *source, f"--pgdata={server.data}", *options)
         yield server.start()
     finally:
         server.remove()
@@ -92,12 +92,15 @@ class Balancer(Service):
 
     def __init__(self, folder: Path, *ports: int) -> None:
         self.admin, port = folder / "haproxy.sock", free_port()
-        servers = [f"    server {each} 127.0.0.1:{each}\n" for each in ports]
+        servers = [
+            f"    server {instance_port} 127.0.0.1:{instance_port}\n"
+            for instance_port in ports
+        ]
         file = folder / "haproxy.cfg"
         file.write_text(HAPROXY.format(admin=self.admin, port=port) + "".join(servers))
         super().__init__(["haproxy", "-f", str(file)], folder, PORT=str(port))
 
-    def command(self, line: str) -> str:
+    def send_command(self, line: str) -> str:
         """Return what haproxy answers to a command."""
         with socket.socket(socket.AF_UNIX) as admin, admin.makefile("rw") as stream:
             admin.connect(str(self.admin))
@@ -107,20 +110,22 @@ class Balancer(Service):
 
     def instance(self, port: int) -> dict[str, str]:
         """Return what haproxy knows of an instance."""
-        rows = csv.DictReader(self.command("show stat").lstrip("# ").splitlines())
+        rows = csv.DictReader(self.send_command("show stat").lstrip("# ").splitlines())
         return next(row for row in rows if row["svname"] == str(port))
 
     def await_instance(self, port: int) -> None:
         """Wait until an instance gets requests."""
-        wait_until(self.admin.exists, what="haproxy")
-        wait_until(lambda: self.instance(port)["status"] == "UP", what=f"instance {port}")
+        wait_until(self.admin.exists, description="haproxy")
+        wait_until(
+            lambda: self.instance(port)["status"] == "UP", description=f"instance {port}"
+        )
 
     def drain(self, port: int) -> None:
         """Send an instance no more requests, and wait until it has answered those it has."""
-        self.command(f"set server notes/{port} state drain")
+        self.send_command(f"set server notes/{port} state drain")
         wait_until(
             lambda: self.instance(port)["scur"] == "0",
-            what=f"the end of requests to {port}",
+            description=f"the end of requests to {port}",
         )
 
 
@@ -187,7 +192,7 @@ def make_every_call(client: httpx2.Client, text: str) -> int:
     """
     calls = 0
 
-    def answer(
+    def call(
         method: str, path: str, status: int, body: Any = None, **options: Any
     ) -> httpx2.Response:
         nonlocal calls
@@ -198,55 +203,58 @@ def make_every_call(client: httpx2.Client, text: str) -> int:
         return response
 
     first, second = (
-        answer(
-            "POST", "/notes/", 201, json={"text": f"{text} {name}", "completed": done}
+        call(
+            "POST",
+            "/notes/",
+            201,
+            json={"text": f"{text} {name}", "completed": completed},
         ).json()
-        for name, done in {"a%_b": False, "B": True}.items()
+        for name, completed in {"a%_b": False, "B": True}.items()
     )
-    path, other = f"/notes/{first['id']}/", f"/notes/{second['id']}/"
-    answer("GET", path, 200, first)
-    answer("HEAD", path, 200)
-    tag = answer("GET", path.rstrip("/"), 200, first).headers["ETag"]
-    answer("GET", path, 304, headers={"If-None-Match": tag})
-    mine, both = urlencode({"q": text}), [first, second]
-    for query, found in {
-        "": both,
+    path, other_path = f"/notes/{first['id']}/", f"/notes/{second['id']}/"
+    call("GET", path, 200, first)
+    call("HEAD", path, 200)
+    tag = call("GET", path.rstrip("/"), 200, first).headers["ETag"]
+    call("GET", path, 304, headers={"If-None-Match": tag})
+    search, notes = urlencode({"q": text}), [first, second]
+    for query, expected_notes in {
+        "": notes,
         "skip=1": [second],
         "skip=2": [],
         f"after={first['id']}": [second],
-        f"id={first['id']}&id={second['id']}": both,
+        f"id={first['id']}&id={second['id']}": notes,
         "completed=true": [second],
         "completed=false&take=5": [first],
-        "sort=-id": both[::-1],
+        "sort=-id": notes[::-1],
         f"sort=-id&after={second['id']}": [first],
-        "sort=text": both[::-1],
-        "sort=-text": both,
-        "sort=completed": both,
-        "sort=-completed": both[::-1],
-        "skip=0&take=1&sort=-id": both[1:],
+        "sort=text": notes[::-1],
+        "sort=-text": notes,
+        "sort=completed": notes,
+        "sort=-completed": notes[::-1],
+        "skip=0&take=1&sort=-id": notes[1:],
     }.items():
-        answer("GET", f"/notes/?{mine}&{query}", 200, found)
-    page = answer("GET", f"/notes/?{mine}&take=1&count=true", 200, [first])
+        call("GET", f"/notes/?{search}&{query}", 200, expected_notes)
+    page = call("GET", f"/notes/?{search}&take=1&count=true", 200, [first])
     assert page.headers["X-Total-Count"] == "2"
-    assert page.links["next"]["url"] == f"?{mine}&take=1&count=true&after={first['id']}"
-    answer("GET", f"/notes/?id={first['id']}&q=A%25_", 200, [first])
-    changed = {**first, "text": f"{text} c"}
-    answer("PATCH", path, 200, changed, json={"text": changed["text"]})
-    changed["completed"] = True
-    tag = answer("PUT", path, 200, changed, json=changed).headers["ETag"]
+    assert page.links["next"]["url"] == f"?{search}&take=1&count=true&after={first['id']}"
+    call("GET", f"/notes/?id={first['id']}&q=A%25_", 200, [first])
+    changed_note = {**first, "text": f"{text} c"}
+    call("PATCH", path, 200, changed_note, json={"text": changed_note["text"]})
+    changed_note["completed"] = True
+    tag = call("PUT", path, 200, changed_note, json=changed_note).headers["ETag"]
     for method, status in {"PATCH": 200, "PUT": 200, "DELETE": 412}.items():
         condition = {"If-Match": tag if status == 200 else '"another"'}
-        answer(method, path, status, json=changed, headers=condition)
-    for wanted, note in {path: changed, other: second}.items():
+        call(method, path, status, json=changed_note, headers=condition)
+    for note_path, note in {path: changed_note, other_path: second}.items():
         message = f"Note with id: {note['id']} deleted successfully!"
-        answer("DELETE", wanted, 200, {**note, "message": message})
+        call("DELETE", note_path, 200, {**note, "message": message})
         for method in ("GET", "PUT", "PATCH", "DELETE"):
-            answer(method, wanted, 404, json=changed)
-    answer("GET", f"/notes/?{mine}", 200, [])
+            call(method, note_path, 404, json=changed_note)
+    call("GET", f"/notes/?{search}", 200, [])
     for content, status in {b"{": 400, b'{"text": 1}': 422}.items():
         headers = {"Content-Type": "application/json"}
-        answer("POST", "/notes/", status, content=content, headers=headers)
-    answer("POST", "/notes/", 415, content=b"{}")
-    answer("PUT", "/notes/", 405)
-    answer("GET", "/readyz", 200, {"status": "ok"})
+        call("POST", "/notes/", status, content=content, headers=headers)
+    call("POST", "/notes/", 415, content=b"{}")
+    call("PUT", "/notes/", 405)
+    call("GET", "/readyz", 200, {"status": "ok"})
     return calls

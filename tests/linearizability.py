@@ -33,29 +33,29 @@ class Call(NamedTuple):
     """
 
     method: str
-    called: float
-    returned: float
-    sent: dict[str, Any]
-    expected: Note | None  # what the tag in If-Match is of
+    call_time: float
+    return_time: float
+    body: dict[str, Any]
+    if_match: Note | None  # what the tag in If-Match is of
     status: int
     answer: Note | None
 
 
-def do(call: Call, note: Note | None) -> tuple[int, Note | None, Note | None]:
+def apply_call(call: Call, note: Note | None) -> tuple[int, Note | None, Note | None]:
     """Return the status and the answer that a call to a note must have, and the note after it."""
     if call.method == "POST":
-        created = Note(**call.sent)
-        return 201, created, created
+        new_note = Note(**call.body)
+        return 201, new_note, new_note
     if note is None:
         return 404, None, None
-    if call.expected not in (None, note):
+    if call.if_match not in (None, note):
         return 412, None, note
     if call.method == "GET":
         return 200, note, note
     if call.method == "DELETE":
         return 200, note, None
-    changed = note._replace(**call.sent)
-    return 200, changed, changed
+    changed_note = note._replace(**call.body)
+    return 200, changed_note, changed_note
 
 
 def is_linearizable(calls: Iterable[Call]) -> bool:
@@ -64,29 +64,29 @@ def is_linearizable(calls: Iterable[Call]) -> bool:
     A call that returned before another was made comes before it. One of which nobody knows
     whether it was done may come at any time after it was made, or never.
     """
-    history = sorted(calls, key=lambda call: call.called)
+    history = sorted(calls, key=lambda call: call.call_time)
     bits = {1 << place: call for place, call in enumerate(history)}
-    certain = sum(bit for bit, call in bits.items() if call.returned < math.inf)
+    certain_bits = sum(bit for bit, call in bits.items() if call.return_time < math.inf)
     # Which calls are done, and the note then.
     steps: list[tuple[int, Note | None]] = [(0, None)]
-    tried = set(steps)
+    known_steps = set(steps)
     while steps:
-        done, note = steps.pop()
-        if certain & ~done == 0:
+        done_bits, note = steps.pop()
+        if certain_bits & ~done_bits == 0:
             return True
-        left = {bit: call for bit, call in bits.items() if not done & bit}
-        first_return = min(call.returned for call in left.values())
-        for bit, call in left.items():
-            if call.called > first_return:
+        open_calls = {bit: call for bit, call in bits.items() if not done_bits & bit}
+        first_return = min(call.return_time for call in open_calls.values())
+        for bit, call in open_calls.items():
+            if call.call_time > first_return:
                 break
-            status, answer, after = do(call, note)
-            if call.returned < math.inf:
-                possible = (status, answer) == (call.status, call.answer)
+            status, answer, next_note = apply_call(call, note)
+            if call.return_time < math.inf:
+                is_possible = (status, answer) == (call.status, call.answer)
             else:
-                possible = after != note  # or it might as well never be done
-            step = (done | bit, after)
-            if possible and step not in tried:
-                tried.add(step)
+                is_possible = next_note != note  # or it might as well never be done
+            step = (done_bits | bit, next_note)
+            if is_possible and step not in known_steps:
+                known_steps.add(step)
                 steps.append(step)
     return False
 
@@ -108,7 +108,7 @@ class Clients:
         self.ids = [0] * notes  # 0 in place of a note that is gone
         self.histories: dict[int, list[Call]] = defaultdict(list)
         self.replies: Counter[tuple[str, int]] = Counter()
-        self.stopping = threading.Event()
+        self.stop_event = threading.Event()
         self.threads = [threading.Thread(target=self._run) for _ in range(number)]
 
     def __enter__(self) -> Self:
@@ -119,7 +119,7 @@ class Clients:
 
     def __exit__(self, *_: object) -> None:
         """Let each client wait for its answer, and end."""
-        self.stopping.set()
+        self.stop_event.set()
         for thread in self.threads:
             thread.join()
 
@@ -128,10 +128,10 @@ class Clients:
         """How many calls the histories hold."""
         return sum(len(history) for history in list(self.histories.values()))
 
-    def proceed(self, calls: int) -> None:
+    def wait_for_calls(self, calls: int) -> None:
         """Wait until the histories hold so many more calls."""
-        goal = self.calls + calls
-        wait_until(lambda: self.calls >= goal, 120, f"{calls} more calls")
+        target = self.calls + calls
+        wait_until(lambda: self.calls >= target, 120, f"{calls} more calls")
 
     def contradictions(self) -> dict[int, list[Call]]:
         """Return the histories, by their notes' ids, that no order of the calls explains."""
@@ -139,23 +139,28 @@ class Clients:
         return {note: calls for note, calls in histories if not is_linearizable(calls)}
 
     def _run(self) -> None:
-        seen: dict[int, tuple[Note, str]] = {}  # what this client last saw of each note
+        versions: dict[
+            int, tuple[Note, str]
+        ] = {}  # what this client last saw of each note
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            while not self.stopping.is_set():
-                self._make_call(connection, random.randrange(len(self.ids)), seen)
+            while not self.stop_event.is_set():
+                self._make_call(connection, random.randrange(len(self.ids)), versions)
 
     def _make_call(
-        self, connection: HTTPConnection, place: int, seen: dict[int, tuple[Note, str]]
+        self,
+        connection: HTTPConnection,
+        place: int,
+        versions: dict[int, tuple[Note, str]],
     ) -> None:
         note_id = self.ids[place]
-        method, path, sent = choose(note_id)
-        writes = method in ("PUT", "PATCH", "DELETE")
-        expected, headers = None, {"Content-Type": "application/json"}
-        if writes and note_id in seen and random.random() < 0.5:
-            expected, headers["If-Match"] = seen[note_id]
-        called = time.monotonic()
-        reply = send(connection, method, path, sent, headers)
-        returned = time.monotonic()
+        method, path, body = choose_call(note_id)
+        is_write = method in ("PUT", "PATCH", "DELETE")
+        if_match, headers = None, {"Content-Type": "application/json"}
+        if is_write and note_id in versions and random.random() < 0.5:
+            if_match, headers["If-Match"] = versions[note_id]
+        call_time = time.monotonic()
+        reply = send(connection, method, path, body, headers)
+        return_time = time.monotonic()
         self.replies[method, reply.status] += 1
         answer = None
         if reply.status == 201:
@@ -163,44 +168,46 @@ class Clients:
         if reply.note:
             answer = Note(reply.note["text"], reply.note["completed"])
         if answer and reply.tag:
-            seen[note_id] = answer, reply.tag
-        gone = reply.status == 404 or (reply.status, method) == (200, "DELETE")
-        if gone and self.ids[place] == note_id:
+            versions[note_id] = answer, reply.tag
+        is_gone = reply.status == 404 or (reply.status, method) == (200, "DELETE")
+        if is_gone and self.ids[place] == note_id:
             self.ids[place] = 0
-        unknown = reply.status in (0, 504)
-        if unknown:
-            returned = math.inf
+        is_unknown = reply.status in (0, 504)
+        if is_unknown:
+            return_time = math.inf
         # Of a read without an answer there is nothing to check, and of a note without an id.
-        if reply.status != 503 and (writes or not unknown):
-            call = Call(method, called, returned, sent, expected, reply.status, answer)
+        if reply.status != 503 and (is_write or not is_unknown):
+            call = Call(
+                method, call_time, return_time, body, if_match, reply.status, answer
+            )
             self.histories[note_id].append(call)
 
 
-def choose(note_id: int) -> tuple[str, str, dict[str, Any]]:
+def choose_call(note_id: int) -> tuple[str, str, dict[str, Any]]:
     """Return a random method, path and body for a note, or for a new one where it is gone."""
-    sent = {"text": random.randbytes(8).hex(), "completed": random.random() < 0.5}
+    body = {"text": random.randbytes(8).hex(), "completed": random.random() < 0.5}
     if not note_id:
-        return "POST", "/notes/", sent
+        return "POST", "/notes/", body
     method = random.choices(["GET", "PUT", "PATCH", "DELETE"], [8, 4, 4, 1])[0]
     if method == "PATCH":
-        del sent[random.choice(["text", "completed"])]
+        del body[random.choice(["text", "completed"])]
     # Lists may come over another connection to the database.
     if method == "GET" and random.random() < 0.3:
-        return method, f"/notes/?id={note_id}", sent
-    return method, f"/notes/{note_id}/", sent
+        return method, f"/notes/?id={note_id}", body
+    return method, f"/notes/{note_id}/", body
 
 
 def send(
     connection: HTTPConnection,
     method: str,
     path: str,
-    sent: dict[str, Any],
+    members: dict[str, Any],
     headers: dict[str, str],
 ) -> Reply:
     """Make a call and wait for the reply; where nobody listens it is 503, as nothing was done."""
     body = None
     if method not in ("GET", "DELETE"):
-        body = json.dumps(sent)
+        body = json.dumps(members)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()

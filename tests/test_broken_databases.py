@@ -122,7 +122,7 @@ def make_raising_trigger(deployment: Deployment, code: str, event: str) -> None:
 
 
 @pytest.fixture
-def on_database(empty_database: str) -> Iterator[Deployment]:
+def database_deployment(empty_database: str) -> Iterator[Deployment]:
     """The service on a database of the test's own with two notes in it, on each of the two."""
     with deploy(empty_database) as deployment:
         deployment.sql(TWO_NOTES)
@@ -130,7 +130,7 @@ def on_database(empty_database: str) -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def own_postgres_database(postgres: Postgres) -> Iterator[Deployment]:
+def postgres_deployment(postgres: Postgres) -> Iterator[Deployment]:
     """The service on a Postgres database of the test's own with two notes in it."""
     with deploy(postgres.create_database("broken")) as deployment:
         deployment.sql(TWO_NOTES)
@@ -142,8 +142,8 @@ def own_postgres_database(postgres: Postgres) -> Iterator[Deployment]:
 
 def count_waiting(sql: Callable[[str], Any]) -> int:
     """Return how many sessions wait for the table of notes."""
-    waiting = "NOT granted AND relation = 'notes'::regclass"
-    (number,) = sql(f"SELECT count(*) FROM pg_locks WHERE {waiting}").fetchone()
+    condition = "NOT granted AND relation = 'notes'::regclass"
+    (number,) = sql(f"SELECT count(*) FROM pg_locks WHERE {condition}").fetchone()
     return int(number)
 
 
@@ -165,8 +165,8 @@ def test_locks_that_come_and_go_do_not_add_up(
         tag = client.get(f"/notes/{note['id']}/").headers["ETag"]
         headers = {"If-Match": tag}
         first.execute(lock)
-        started = time.monotonic()
-        sent = threads.submit(request_.send, client, note["id"], **headers)
+        start = time.monotonic()
+        future = threads.submit(request_.send, client, note["id"], **headers)
         wait_until(lambda: count_waiting(sql) == 1)
         threads.submit(
             second.execute, lock
@@ -174,8 +174,8 @@ def test_locks_that_come_and_go_do_not_add_up(
         wait_until(lambda: count_waiting(sql) == 2)
         first.execute("SELECT pg_sleep(1.7)")  # most of DB_TIMEOUT
         first.commit()
-        assert sent.result(30).status_code in (200, 503, 504)
-        assert time.monotonic() - started < 0.2 + 2 + 1
+        assert future.result(30).status_code in (200, 503, 504)
+        assert time.monotonic() - start < 0.2 + 2 + 1
 
 
 # Tables that go and come back
@@ -199,15 +199,15 @@ def test_a_restore_beside_clients_succeeds(
         deployment.sql(
             "INSERT INTO notes (text, completed) SELECT n, false FROM generate_series(1, 3000) n"
         )
-        made = run_postgres_program("pg_dump", "--format=custom", "--file", dump, url)
-        if made.returncode:
-            skip(made.stderr.strip())
+        result = run_postgres_program("pg_dump", "--format=custom", "--file", dump, url)
+        if result.returncode:
+            skip(result.stderr.strip())
         caplog.clear()
-        stopping = threading.Event()
+        stop_event = threading.Event()
 
         def read() -> list[int]:
             statuses = []
-            while not stopping.is_set():
+            while not stop_event.is_set():
                 statuses += [
                     request.send(client).status_code for request in (*READS, SEARCH)
                 ]
@@ -218,11 +218,11 @@ def test_a_restore_beside_clients_succeeds(
         try:
             restores = [run_postgres_program("pg_restore", *options) for _ in range(4)]
         finally:
-            stopping.set()
+            stop_event.set()
         statuses = [status for reader in readers for status in reader.result(30)]
         assert [restore.stderr for restore in restores] == [""] * 4
-        (stored,) = deployment.sql("SELECT count(*) FROM notes").fetchone()
-        assert stored == 3000
+        (count,) = deployment.sql("SELECT count(*) FROM notes").fetchone()
+        assert count == 3000
         assert len(read_notes(client)) == 100
         assert set(statuses) <= {
             200,
@@ -238,8 +238,8 @@ def test_a_restore_beside_clients_succeeds(
 class Damage(NamedTuple):
     """Statements that break a database and mend it, and what is 503 in between."""
 
-    breaking: str
-    mending: str
+    break_sql: str
+    repair_sql: str
     requests: Sequence[Request]
 
 
@@ -290,23 +290,23 @@ DAMAGE_OF_POSTGRES = {
 
 def check_damage(deployment: Deployment, damage: Damage, log: Log) -> None:
     """Fail unless requests are 503, a line each, between the breaking and the mending."""
-    before = read_notes(deployment.client)
+    notes_before = read_notes(deployment.client)
     log.clear()
-    deployment.sql(damage.breaking)
+    deployment.sql(damage.break_sql)
     for request in damage.requests:
         check_unavailable(request.send(deployment.client), log)
-    deployment.sql(damage.mending)
-    assert read_notes(deployment.client) == before
+    deployment.sql(damage.repair_sql)
+    assert read_notes(deployment.client) == notes_before
     for request in damage.requests:
         assert request.send(deployment.client).status_code in (200, 201), request
 
 
 @pytest.mark.parametrize("damage", DAMAGE_OF_ANY.values(), ids=DAMAGE_OF_ANY)
 def test_a_damaged_table_is_503_until_it_is_mended(
-    on_database: Deployment, damage: Damage, caplog: Log
+    database_deployment: Deployment, damage: Damage, caplog: Log
 ) -> None:
     """What was there at the start and is no more is 503, and served again without a restart."""
-    check_damage(on_database, damage, caplog)
+    check_damage(database_deployment, damage, caplog)
 
 
 @pytest.mark.parametrize("damage", DAMAGE_OF_SQLITE.values(), ids=DAMAGE_OF_SQLITE)
@@ -321,21 +321,21 @@ def test_damage_to_sqlite_is_503_until_it_is_mended(
 
 @pytest.mark.parametrize("damage", DAMAGE_OF_POSTGRES.values(), ids=DAMAGE_OF_POSTGRES)
 def test_damage_to_postgres_is_503_until_it_is_mended(
-    own_postgres_database: Deployment, damage: Damage, caplog: Log
+    postgres_deployment: Deployment, damage: Damage, caplog: Log
 ) -> None:
     """What only an operator can mend on Postgres is 503, and served again without a restart."""
-    check_damage(own_postgres_database, damage, caplog)
+    check_damage(postgres_deployment, damage, caplog)
 
 
 def test_data_that_postgres_finds_corrupt_is_503(
-    own_postgres_database: Deployment, caplog: Log
+    postgres_deployment: Deployment, caplog: Log
 ) -> None:
     """XX001, with which Postgres reports a damaged page, is 503, and is not asked for again."""
-    make_raising_trigger(own_postgres_database, "XX001", "INSERT")
+    make_raising_trigger(postgres_deployment, "XX001", "INSERT")
     caplog.clear()
-    check_unavailable(CREATE.send(own_postgres_database.client), caplog)
-    assert own_postgres_database.sql("SELECT last_value FROM raised").fetchone() == (1,)
-    assert len(read_notes(own_postgres_database.client)) == 2
+    check_unavailable(CREATE.send(postgres_deployment.client), caplog)
+    assert postgres_deployment.sql("SELECT last_value FROM raised").fetchone() == (1,)
+    assert len(read_notes(postgres_deployment.client)) == 2
 
 
 def test_a_collation_that_cannot_search_is_no_bug(
@@ -367,13 +367,13 @@ def test_a_collation_that_cannot_search_is_no_bug(
 
 @pytest.mark.parametrize("request_", WRITES, ids=str)
 def test_a_write_with_an_unknown_outcome_is_sent_once(
-    own_postgres_database: Deployment, request_: Request, caplog: Log
+    postgres_deployment: Deployment, request_: Request, caplog: Log
 ) -> None:
     """A write that the server answers with 40003 may have been applied: 504, and not repeated."""
-    make_raising_trigger(own_postgres_database, "40003", "INSERT OR UPDATE OR DELETE")
+    make_raising_trigger(postgres_deployment, "40003", "INSERT OR UPDATE OR DELETE")
     caplog.clear()
-    answer = request_.send(own_postgres_database.client)
-    assert own_postgres_database.sql("SELECT last_value FROM raised").fetchone() == (1,)
+    answer = request_.send(postgres_deployment.client)
+    assert postgres_deployment.sql("SELECT last_value FROM raised").fetchone() == (1,)
     assert problem(answer) == 504
     assert "may have been applied" in answer.json()["detail"]
     assert len(read_complaints(caplog)) == 1
@@ -395,14 +395,15 @@ def test_what_a_constraint_refuses_is_the_clients_error(
     """POST, PUT and PATCH of a value that the table refuses are 409 or 422, and change nothing."""
     make_table(empty_database, f"{column}, completed BOOLEAN NOT NULL")
     with open_client(DATABASE_URL=empty_database) as client:
-        before = read_notes(client)
+        notes_before = read_notes(client)
         caplog.clear()
         for request in CREATE, REPLACE, PATCH:
-            refused = request._replace(body=GROCERIES | {"text": text})
-            assert problem(refused.send(client, note_id=before[1]["id"])) == status, (
-                request.method
-            )
-        assert read_notes(client) == before
+            invalid_request = request._replace(body=GROCERIES | {"text": text})
+            assert (
+                problem(invalid_request.send(client, note_id=notes_before[1]["id"]))
+                == status
+            ), request.method
+        assert read_notes(client) == notes_before
         read_complaints(caplog)
 
 
@@ -439,16 +440,16 @@ def test_a_trigger_of_ones_own_refuses(empty_database: str, caplog: Log) -> None
 
 
 def test_a_sequence_behind_the_ids_is_409(
-    own_postgres_database: Deployment, caplog: Log
+    postgres_deployment: Deployment, caplog: Log
 ) -> None:
     """POST after a restore of the data alone is 409, and the log names what mends it: setval."""
-    own_postgres_database.sql("SELECT setval('notes_id_seq', 1, false)")
+    postgres_deployment.sql("SELECT setval('notes_id_seq', 1, false)")
     caplog.clear()
-    assert problem(CREATE.send(own_postgres_database.client)) == 409
+    assert problem(CREATE.send(postgres_deployment.client)) == 409
     (line,) = read_complaints(caplog)
     assert "setval" in line
-    own_postgres_database.sql("SELECT setval('notes_id_seq', 2)")
-    assert CREATE.send(own_postgres_database.client).status_code == 201
+    postgres_deployment.sql("SELECT setval('notes_id_seq', 2)")
+    assert CREATE.send(postgres_deployment.client).status_code == 201
 
 
 # Encodings
@@ -471,16 +472,16 @@ def test_a_character_that_the_database_lacks_is_422(
     options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
     with deploy(postgres.create_database("latin1", options)) as deployment:
         deployment.sql(TWO_NOTES)
-        before = read_notes(deployment.client)
+        notes_before = read_notes(deployment.client)
         caplog.clear()
         assert problem(request_.send(deployment.client)) == 422
-        assert read_notes(deployment.client) == before
+        assert read_notes(deployment.client) == notes_before
         assert create_note(deployment.client, text="café")["text"] == "café"
         read_complaints(caplog)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def with_invalid_text(
+def invalid_text_deployment(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Deployment]:
     """The service, with a note between two others whose text is no UTF-8, on each of the two."""
@@ -510,19 +511,23 @@ def with_invalid_text(
     ids=str,
 )
 def test_text_that_is_no_utf_8_is_503_at_once(
-    with_invalid_text: Deployment, request_: Request, caplog: Log
+    invalid_text_deployment: Deployment, request_: Request, caplog: Log
 ) -> None:
     """A note whose stored text is broken, and each list that holds it, is 503 with one line."""
     caplog.clear()
-    started = time.monotonic()
-    line = check_unavailable(request_.send(with_invalid_text.client, note_id=2), caplog)
-    assert time.monotonic() - started < 2  # it is not tried again for DB_TIMEOUT
+    start = time.monotonic()
+    line = check_unavailable(
+        request_.send(invalid_text_deployment.client, note_id=2), caplog
+    )
+    assert time.monotonic() - start < 2  # it is not tried again for DB_TIMEOUT
     assert "\ufffdo" not in line  # what people wrote is not for the log
 
 
-def test_the_notes_beside_a_broken_one_are_served(with_invalid_text: Deployment) -> None:
+def test_the_notes_beside_a_broken_one_are_served(
+    invalid_text_deployment: Deployment,
+) -> None:
     """A note whose text is broken takes no other along, and a PUT mends it."""
-    client = with_invalid_text.client
+    client = invalid_text_deployment.client
     assert client.get("/notes/1/").json()["text"] == "one 😀"
     assert client.get("/notes/?after=2").json()[0]["text"] == "two"
     assert READY.send(client).status_code == 200
@@ -533,31 +538,31 @@ def test_the_notes_beside_a_broken_one_are_served(with_invalid_text: Deployment)
 # Tables that somebody else made
 
 
-class Odd(NamedTuple):
+class OddTable(NamedTuple):
     """A table that the service cannot use, what a line says of it, and what mends it."""
 
     table: str
-    said: str
-    mending: str
+    log_pattern: str
+    repair_sql: str
 
 
 ODD_ON_POSTGRES = {
-    "completed SMALLINT": Odd(
+    "completed SMALLINT": OddTable(
         "id BIGSERIAL PRIMARY KEY, text TEXT, completed SMALLINT",
         r"\bcompleted\b.*\b(smallint|int2)\b",
         "ALTER TABLE notes ALTER completed TYPE BOOLEAN USING completed <> 0",
     ),
-    "text BYTEA": Odd(
+    "text BYTEA": OddTable(
         "id BIGSERIAL PRIMARY KEY, text BYTEA, completed BOOLEAN",
         r"\btext\b.*\bbytea\b",
         "ALTER TABLE notes ALTER text TYPE TEXT USING encode(text, 'escape')",
     ),
-    "id UUID": Odd(
+    "id UUID": OddTable(
         "id UUID PRIMARY KEY DEFAULT gen_random_uuid(), text TEXT, completed BOOLEAN",
         r"\bid\b.*\buuid\b",
         "ALTER TABLE notes DROP id, ADD id BIGSERIAL PRIMARY KEY",
     ),
-    "id without a default": Odd(
+    "id without a default": OddTable(
         "id INTEGER PRIMARY KEY, text TEXT, completed BOOLEAN",
         r"\bid\b",
         "ALTER TABLE notes ALTER id ADD GENERATED BY DEFAULT AS IDENTITY",
@@ -565,9 +570,9 @@ ODD_ON_POSTGRES = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD_ON_POSTGRES.values(), ids=ODD_ON_POSTGRES)
+@pytest.mark.parametrize("odd_table", ODD_ON_POSTGRES.values(), ids=ODD_ON_POSTGRES)
 def test_an_odd_table_on_postgres_is_503_until_it_is_altered(
-    postgres: Postgres, odd: Odd, caplog: Log
+    postgres: Postgres, odd_table: OddTable, caplog: Log
 ) -> None:
     """While a column has a wrong type each request is 503, and its line names column and type."""
     url = postgres.create_database("broken")
@@ -575,14 +580,14 @@ def test_an_odd_table_on_postgres_is_503_until_it_is_altered(
         sql(
             "SET lock_timeout = '5s'"
         )  # should the service keep a lock between its requests
-        sql(f"CREATE TABLE notes ({odd.table})")
+        sql(f"CREATE TABLE notes ({odd_table.table})")
         with open_client(DATABASE_URL=url) as client:
             caplog.clear()
             for request in *READS, SEARCH, *WRITES:
                 line = check_unavailable(request.send(client), caplog)
-                assert re.search(odd.said, line)
+                assert re.search(odd_table.log_pattern, line)
             assert client.get("/livez").status_code == 200
-            sql(odd.mending)
+            sql(odd_table.repair_sql)
             note = create_note(client)
             assert read_notes(client) == [note]
             assert READY.send(client).status_code == 200
@@ -633,8 +638,11 @@ def read_refusal(folder: Path, file: Path) -> str:
     finally:
         service.stop()
     lines = service.log.read_text().splitlines()
-    others = ("INFO:", "ERROR:    Application startup failed. Exiting.")  # uvicorn's own
-    (line,) = [line for line in lines if not line.startswith(others)]
+    prefixes = (
+        "INFO:",
+        "ERROR:    Application startup failed. Exiting.",
+    )  # uvicorn's own
+    (line,) = [line for line in lines if not line.startswith(prefixes)]
     return line
 
 
@@ -671,8 +679,8 @@ def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> N
     """On a file whose header is overwritten the service does not start, and says so in a line."""
     url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
     make_table(url, "text TEXT NOT NULL, completed BOOLEAN NOT NULL")
-    with file.open("r+b") as raw:
-        raw.write(b"This is no database.")
+    with file.open("r+b") as stream:
+        stream.write(b"This is no database.")
     assert "not a database" in read_refusal(tmp_path, file)
 
 
@@ -708,12 +716,12 @@ def test_a_file_that_is_corrupt_is_503(
     file = Path(shutil.copy(large_file, tmp_path))
     with open_client(DATABASE_URL=f"sqlite:///{file}") as client:
         caplog.clear()
-        with file.open("r+b") as raw:
-            raw.seek(4096)
-            raw.write(random.Random(0).randbytes(file.stat().st_size - 4096))
-        started = time.monotonic()
+        with file.open("r+b") as stream:
+            stream.seek(4096)
+            stream.write(random.Random(0).randbytes(file.stat().st_size - 4096))
+        start = time.monotonic()
         check_unavailable(request_.send(client, note_id=30), caplog)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - start < 2
         assert client.get("/livez").status_code == 200
 
 
@@ -727,15 +735,17 @@ def delete(file: Path) -> None:
 
 def delete_with_its_log(file: Path) -> None:
     """Delete a file with what SQLite keeps beside it."""
-    for each in file.parent.glob(f"{file.name}*"):
-        each.unlink()
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
 
 
 def replace(file: Path) -> None:
     """Put another database in a file's place."""
-    other = file.with_name("other.db")
-    make_table(f"sqlite:///{other}", "text TEXT NOT NULL, completed BOOLEAN NOT NULL")
-    other.rename(file)
+    other_file = file.with_name("other.db")
+    make_table(
+        f"sqlite:///{other_file}", "text TEXT NOT NULL, completed BOOLEAN NOT NULL"
+    )
+    other_file.rename(file)
 
 
 def move(file: Path) -> None:
@@ -785,7 +795,7 @@ REPLIES: dict[str, list[bytes]] = {  # each to a message of the client's, then s
 }
 
 
-class Stranger(socketserver.ThreadingTCPServer):
+class FakeServer(socketserver.ThreadingTCPServer):
     """A server on a port of its own that speaks no protocol, but answers by a list."""
 
     daemon_threads = True
@@ -793,7 +803,7 @@ class Stranger(socketserver.ThreadingTCPServer):
 
     def __init__(self, replies: list[bytes]) -> None:
         """Listen, and answer the messages of each client with these."""
-        super().__init__(("127.0.0.1", 0), Talk)
+        super().__init__(("127.0.0.1", 0), FakeServerHandler)
         self.replies = replies
         self.url = f"postgresql://user:password@127.0.0.1:{self.server_address[1]}/notes"
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
@@ -810,10 +820,10 @@ class Stranger(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-class Talk(socketserver.BaseRequestHandler):
-    """One connection to a stranger."""
+class FakeServerHandler(socketserver.BaseRequestHandler):
+    """One connection to the fake server."""
 
-    server: Stranger
+    server: FakeServer
     request: socket.socket
 
     def handle(self) -> None:
@@ -830,19 +840,19 @@ HASTY = {"POOL_TIMEOUT": "0.3", "DB_TIMEOUT": "1"}
 
 
 @pytest.fixture(scope="module")
-def stranger() -> Iterator[Stranger]:
+def fake_server() -> Iterator[FakeServer]:
     """A peer that is no Postgres."""
-    with Stranger(REPLIES["silence"]) as stranger:
-        yield stranger
+    with FakeServer(REPLIES["silence"]) as fake_server:
+        yield fake_server
 
 
 @pytest.fixture(scope="module")
-def estranged(
-    stranger: Stranger, tmp_path_factory: pytest.TempPathFactory
+def fake_server_service(
+    fake_server: FakeServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service, whose DATABASE_URL leads to a peer that is no Postgres."""
     folder = tmp_path_factory.mktemp("stranger")
-    with Service.python(folder, DATABASE_URL=stranger.url, **HASTY) as service:
+    with Service.python(folder, DATABASE_URL=fake_server.url, **HASTY) as service:
         yield service
 
 
@@ -859,24 +869,24 @@ def read_new_lines(service: Service, start: int) -> list[str]:
 
 @pytest.mark.parametrize("replies", REPLIES.values(), ids=REPLIES)
 def test_a_peer_that_is_no_postgres_is_503(
-    stranger: Stranger, estranged: Service, replies: list[bytes]
+    fake_server: FakeServer, fake_server_service: Service, replies: list[bytes]
 ) -> None:
     """Whatever a peer sends that is no Postgres, the answer is 503 in POOL_TIMEOUT, with a line."""
-    stranger.replies = replies
-    start = len(estranged.log.read_text())
-    answer = ask(estranged, "/notes/")
+    fake_server.replies = replies
+    start = len(fake_server_service.log.read_text())
+    answer = ask(fake_server_service, "/notes/")
     assert problem(answer) == 503
     assert answer.elapsed.total_seconds() < 0.3 + 1
-    assert ask(estranged, "/livez").status_code == 200
-    assert len(read_new_lines(estranged, start)) == 1
+    assert ask(fake_server_service, "/livez").status_code == 200
+    assert len(read_new_lines(fake_server_service, start)) == 1
 
 
 def test_the_service_starts_whatever_the_peer_is(tmp_path: Path) -> None:
     """A peer that is no Postgres at the start is a database that is away: gunicorn goes on."""
     settings = {**HASTY, "WEB_CONCURRENCY": "1"}
     with (
-        Stranger(REPLIES["no server_version"]) as stranger,
-        Service.gunicorn(tmp_path, DATABASE_URL=stranger.url, **settings) as service,
+        FakeServer(REPLIES["no server_version"]) as fake_server,
+        Service.gunicorn(tmp_path, DATABASE_URL=fake_server.url, **settings) as service,
     ):
         assert problem(ask(service, "/notes/")) == 503
         assert service.process.poll() is None

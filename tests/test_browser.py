@@ -40,7 +40,7 @@ from tests.browser import (
 from tests.servers import ROOT, Postgres, Service, free_port, require_programs
 
 KEY = "correct-horse"
-LIMIT = 1000  # bytes of a body, on the guarded service
+LIMIT = 1000  # bytes of a body, on the service with a key
 HIGHEST = 2**63 - 1
 # Readable without being exposed.
 SAFELISTED = {"cache-control", "content-length", "content-type"}
@@ -90,17 +90,17 @@ def service(database: Path) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def guarded_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The SQLite file of the guarded service."""
+def database_with_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SQLite file of the service with a key."""
     return tmp_path_factory.mktemp("guarded") / "notes.db"
 
 
 @pytest.fixture(scope="module")
-def guarded(origin: str, guarded_database: Path) -> Iterator[Service]:
+def service_with_key(origin: str, database_with_key: Path) -> Iterator[Service]:
     """A service that wants a key, takes pages of one origin only, and bodies of LIMIT bytes."""
     with Service.python(
-        guarded_database.parent,
-        DATABASE_URL=f"sqlite:///{guarded_database}",
+        database_with_key.parent,
+        DATABASE_URL=f"sqlite:///{database_with_key}",
         CORS_ORIGINS=origin,
         API_KEYS=KEY,
         MAX_BODY_BYTES=str(LIMIT),
@@ -171,7 +171,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def visit(context: BrowserContext, origin: str) -> Iterator[Callable[..., Page]]:
     """Open the page for an API; at the end, no page has thrown an error that nobody caught."""
-    before = context.pages
+    initial_pages = context.pages
     errors: list[Error] = []
 
     def note_error(error: WebError) -> None:
@@ -194,7 +194,7 @@ def visit(context: BrowserContext, origin: str) -> Iterator[Callable[..., Page]]
     context.remove_listener("weberror", note_error)
     context.set_offline(False)
     for page in context.pages:
-        if page not in before:
+        if page not in initial_pages:
             page.close()
     assert errors == []
 
@@ -232,7 +232,7 @@ def window(visit: Callable[..., Page], demo: Service, demo_api: Api) -> Page:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(context: BrowserContext, origin: str) -> Page:
+def other_origin_page(context: BrowserContext, origin: str) -> Page:
     """A page of another origin that does nothing by itself."""
     page = context.new_page()
     page.goto(f"{origin}/nowhere")
@@ -309,9 +309,9 @@ def test_a_note_is_ticked(page: Page, api: Api) -> None:
     api.add("buy soap", "fix tap")
     reload_to(page, "fix tap", "buy soap")
     box = page.get_by_role("checkbox", name="Completed: fix tap")
-    for completed, left in ((True, "1 left"), (False, "2 left")):
+    for completed, count_text in ((True, "1 left"), (False, "2 left")):
         box.click()
-        expect(page.get_by_role("status")).to_have_text(f"2 notes, {left}")
+        expect(page.get_by_role("status")).to_have_text(f"2 notes, {count_text}")
         expect(box).to_be_checked(checked=completed)
         assert api.notes() == [("fix tap", completed), ("buy soap", False)]
 
@@ -362,10 +362,10 @@ def test_the_url_keeps_the_filter_and_the_search(page: Page, api: Api) -> None:
     filter_by(page, "Active")
     expect(find_texts(page)).to_have_text(["buy soap", "fix tap"])
     search = page.get_by_label("Search")
-    for typed, shown in (("a", ["buy soap", "fix tap"]), ("ap", ["buy soap", "fix tap"])):
-        search.fill(typed)
-        expect(page).to_have_url(re.compile(rf"/\?view=active&q={typed}$"))
-        expect(find_texts(page)).to_have_text(shown)
+    for text, texts in (("a", ["buy soap", "fix tap"]), ("ap", ["buy soap", "fix tap"])):
+        search.fill(text)
+        expect(page).to_have_url(re.compile(rf"/\?view=active&q={text}$"))
+        expect(find_texts(page)).to_have_text(texts)
     search.fill("tap & ü")
     expect(page).to_have_url(re.compile(r"/\?view=active&q=tap\+%26\+%C3%BC$"))
     expect(page.get_by_text("Nothing matches.")).to_be_visible()
@@ -444,25 +444,25 @@ def test_text_can_be_selected(page: Page, api: Api) -> None:
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(find_texts(page)).to_have_text(["buy soap", "fix tap\nin the kitchen"])
     page.keyboard.press("Control+C")
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith("fix tap\n")
+    clipboard = page.evaluate("navigator.clipboard.readText()")
+    assert clipboard.startswith("fix tap\n")
     expect(page.get_by_label("Text of the note")).to_have_count(0)
 
 
 def test_a_long_note_is_read_in_place(page: Page, api: Api) -> None:
     """What is longer than eight lines is cut, and shown as a whole by a button."""
-    long, short = "\n".join("abcdefghi"), "\n".join("abcdefgh")
-    api.add(long, short, "word " * 200)
-    reload_to(page, "word " * 200, short, long)
-    cut = "text => text.scrollHeight > text.clientHeight"
+    long_text, short_text = "\n".join("abcdefghi"), "\n".join("abcdefgh")
+    api.add(long_text, short_text, "word " * 200)
+    reload_to(page, "word " * 200, short_text, long_text)
+    is_cut_script = "text => text.scrollHeight > text.clientHeight"
     notes = find_texts(page)
-    assert [note.evaluate(cut) for note in notes.all()] == [True, False, True]
+    assert [note.evaluate(is_cut_script) for note in notes.all()] == [True, False, True]
     buttons = page.get_by_role("button", name="Show all")
     expect(buttons).to_have_count(2)
     buttons.last.click()
-    assert not notes.last.evaluate(cut)
+    assert not notes.last.evaluate(is_cut_script)
     page.get_by_role("button", name="Show less").click()
-    assert notes.last.evaluate(cut)
+    assert notes.last.evaluate(is_cut_script)
 
 
 def test_an_empty_note_shows_as_such(page: Page, api: Api) -> None:
@@ -506,8 +506,8 @@ def test_direction_follows_the_text(page: Page, api: Api) -> None:
     expect(page.get_by_label("Text of the note")).to_be_focused()
     find_button(page, f"Delete: {hebrew[::-1]}").click()
     expect(page.locator("bdi")).to_be_visible()
-    directed = ("#new", "[name=q]", ".editor textarea", ".gone bdi")
-    for selector in directed:
+    selectors = ("#new", "[name=q]", ".editor textarea", ".gone bdi")
+    for selector in selectors:
         assert (
             page.locator(selector).evaluate("e => getComputedStyle(e).direction") == "rtl"
         )
@@ -564,17 +564,17 @@ def test_more_is_loaded_by_link(page: Page, api: Api, database: Path) -> None:
     api.add("fix tap", completed=True)
     filter_by(page, "Active")
     status = page.get_by_role("status")
-    more = find_button(page, "Show more")
+    more_button = find_button(page, "Show more")
     expect(status).to_have_text("20 of 1010 active notes")
     expect(find_texts(page)).to_have_text(names[:20])
-    more.click()
+    more_button.click()
     expect(status).to_have_text("1000 of 1010 active notes")
     expect(find_button(page, f"Edit: {names[20]}")).to_be_focused()
-    more.click()
+    more_button.click()
     expect(status).to_have_text("1010 active notes")
     expect(find_button(page, f"Edit: {names[1000]}")).to_be_focused()
     assert find_texts(page).all_text_contents() == names
-    expect(more).to_be_hidden()
+    expect(more_button).to_be_hidden()
 
 
 def test_markup_is_text(page: Page, api: Api) -> None:
@@ -627,7 +627,7 @@ def check_clearing(page: Page, api: Api) -> None:
     api.add("water plants", completed=True)
     names = ["water plants", "book train", "call Ana", "fix tap", "buy soap"]
     reload_to(page, *names)
-    stored = api.notes()
+    notes = api.notes()
     find_button(page, "Clear completed").click()
     expect(page.get_by_text("Deleted: 3 completed notes")).to_be_visible()
     expect(find_texts(page)).to_have_text(["book train", "buy soap"])
@@ -640,15 +640,17 @@ def check_clearing(page: Page, api: Api) -> None:
     expect(find_texts(page)).to_have_text(names)
     expect(page.get_by_role("status")).to_have_text("5 notes, 2 left")
     expect(find_button(page, "Edit: water plants")).to_be_focused()
-    assert sorted(api.notes()) == sorted(stored)
+    assert sorted(api.notes()) == sorted(notes)
 
 
 @pytest.mark.parametrize(
-    ("choice", "stored"),
+    ("choice", "final_text"),
     [("Save mine", "mine"), ("Keep theirs", "theirs")],
     ids=["mine", "theirs"],
 )
-def test_an_edit_meets_another(page: Page, api: Api, choice: str, stored: str) -> None:
+def test_an_edit_meets_another(
+    page: Page, api: Api, choice: str, final_text: str
+) -> None:
     """Who edits what someone else has changed is told so, sees both texts, and decides."""
     (note_id,) = api.add("fix tap")
     reload_to(page, "fix tap")
@@ -664,20 +666,20 @@ def test_an_edit_meets_another(page: Page, api: Api, choice: str, stored: str) -
     expect(editor).to_have_value("mine")
     assert api.notes() == [("theirs", True)]
     find_button(page, choice).click()
-    expect(find_texts(page)).to_have_text([stored])
+    expect(find_texts(page)).to_have_text([final_text])
     expect(notice).to_be_hidden()
-    assert api.notes() == [(stored, True)]
+    assert api.notes() == [(final_text, True)]
 
 
 @pytest.mark.parametrize(
-    "tagged", [False, True], ids=["from a list", "from an earlier write"]
+    "has_tag", [False, True], ids=["from a list", "from an earlier write"]
 )
 @pytest.mark.parametrize(
     "name", ["Completed: fix tap", "Delete: fix tap"], ids=["tick", "delete"]
 )
-def test_a_click_meets_an_edit(page: Page, api: Api, name: str, tagged: bool) -> None:
+def test_a_click_meets_an_edit(page: Page, api: Api, name: str, has_tag: bool) -> None:
     """Who ticks or deletes what someone else has changed changes nothing, and sees it as it is."""
-    if tagged:
+    if has_tag:
         page.get_by_label("New note").fill("fix tap")
         find_button(page, "Add").click()
     else:
@@ -727,10 +729,10 @@ def test_a_refusal_is_readable(page: Page, api: Api) -> None:
 def test_the_api_is_away(visit: Callable[..., Page], service: Service, api: Api) -> None:
     """An address where nobody answers is named; the right one is kept for the next visit."""
     api.add("fix tap")
-    nobody = f"http://127.0.0.1:{free_port()}"
-    page = visit(nobody)
+    dead_url = f"http://127.0.0.1:{free_port()}"
+    page = visit(dead_url)
     alert = page.get_by_role("alert")
-    expect(alert).to_have_text(f"{nobody}/ cannot be reached. Is it running?")
+    expect(alert).to_have_text(f"{dead_url}/ cannot be reached. Is it running?")
     expect(
         page.get_by_role("button", name=re.compile("^API: .*, not connected$"))
     ).to_be_visible()
@@ -765,53 +767,60 @@ def test_the_network_goes_away(page: Page, api: Api) -> None:
 
 def test_another_server_answers(visit: Callable[..., Page], origin: str) -> None:
     """An address where something else answers is told apart from one where nobody does."""
-    with serve_page() as other:
+    with serve_page() as other_url:
         page = visit(origin)
         expect(page.get_by_role("alert")).to_contain_text("Is it the notes API?")
-        connect(page, "API address and key", other)
+        connect(page, "API address and key", other_url)
         expect(page.get_by_role("alert")).to_contain_text(
-            f"{other}/ refuses pages from {origin}"
+            f"{other_url}/ refuses pages from {origin}"
         )
 
 
-def test_the_origin_is_refused(visit: Callable[..., Page], guarded: Service) -> None:
+def test_the_origin_is_refused(
+    visit: Callable[..., Page], service_with_key: Service
+) -> None:
     """A page whose origin is not listed says which one CORS_ORIGINS has to name."""
-    with serve_page() as other:
-        page = visit(guarded.url, other)
+    with serve_page() as other_origin:
+        page = visit(service_with_key.url, other_origin)
         expect(page.get_by_role("alert")).to_have_text(
-            f"{guarded.url}/ refuses pages from {other}: its CORS_ORIGINS has to name that origin."
+            f"{service_with_key.url}/ refuses pages from {other_origin}: "
+            "its CORS_ORIGINS has to name that origin."
         )
 
 
-def test_a_key_is_asked_for(visit: Callable[..., Page], guarded: Service) -> None:
+def test_a_key_is_asked_for(
+    visit: Callable[..., Page], service_with_key: Service
+) -> None:
     """Without its key the API's refusal is shown; with it all works, also at the next visit."""
-    page = visit(guarded.url)
+    page = visit(service_with_key.url)
     alert = page.get_by_role("alert")
-    expect(alert).to_have_text(httpx2.get(f"{guarded.url}/notes/").json()["message"])
-    connect(page, "API address and key", guarded.url, KEY)
+    expect(alert).to_have_text(
+        httpx2.get(f"{service_with_key.url}/notes/").json()["message"]
+    )
+    connect(page, "API address and key", service_with_key.url, KEY)
     page.get_by_label("New note").fill("fix tap")
     find_button(page, "Add").click()
     expect(find_texts(page).first).to_have_text("fix tap")
     page.reload()
     expect(find_texts(page).first).to_have_text("fix tap")
-    connect(page, re.compile("^API: "), guarded.url, "wrong")
+    connect(page, re.compile("^API: "), service_with_key.url, "wrong")
     expect(alert).to_contain_text("key")
     expect(find_texts(page).first).to_be_hidden()
 
 
 def test_a_busy_database_is_no_end(
-    visit: Callable[..., Page], guarded: Service, guarded_database: Path
+    visit: Callable[..., Page], service_with_key: Service, database_with_key: Path
 ) -> None:
     """A write that the database was too busy for is undone and said, until one is done."""
-    page = visit(guarded.url)
-    connect(page, "API address and key", guarded.url, KEY)
+    page = visit(service_with_key.url)
+    connect(page, "API address and key", service_with_key.url, KEY)
     page.get_by_label("New note").fill("fix tap")
     page.keyboard.press("Enter")
     box = page.get_by_role("checkbox").first
     problem = page.get_by_role("alert").first
-    with contextlib.closing(sqlite3.connect(guarded_database)) as other:
+    with contextlib.closing(sqlite3.connect(database_with_key)) as connection:
         expect(box).to_be_visible()
-        other.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")
         box.click()
         expect(problem).to_contain_text("database")
     expect(box).not_to_be_checked()
@@ -851,50 +860,50 @@ def test_any_other_page_expects_the_usual_port(
 
 def test_completed_notes_are_cleared_at_once(window: Page, demo_api: Api) -> None:
     """Where the API deletes and stores many notes at once, the page sends one request for each."""
-    sent: list[str] = []
+    calls: list[str] = []
 
     def note_write(request: Request) -> None:
         if request.method != "GET":
             path = request.url.partition("/notes/")[2]
-            sent.append(f"{request.method} {path}")
+            calls.append(f"{request.method} {path}")
 
     window.on("request", note_write)
     check_clearing(window, demo_api)
-    assert sent == ["DELETE ?completed=true", "POST batch/"]
+    assert calls == ["DELETE ?completed=true", "POST batch/"]
 
 
 def test_two_windows_stay_in_step(window: Page) -> None:
     """What is added, ticked, edited or deleted in one window is seen in the other by itself."""
-    other = window.context.new_page()
-    other.goto(window.url)
-    expect(other.get_by_role("status")).to_have_text("No notes")
+    other_window = window.context.new_page()
+    other_window.goto(window.url)
+    expect(other_window.get_by_role("status")).to_have_text("No notes")
     window.get_by_label("New note").focus()
     window.keyboard.type("fix tap\nbuy soap\ncall Ana\n")
-    expect(find_texts(other)).to_have_text(["call Ana", "buy soap", "fix tap"])
-    other.get_by_role("checkbox", name="Completed: fix tap").click()
+    expect(find_texts(other_window)).to_have_text(["call Ana", "buy soap", "fix tap"])
+    other_window.get_by_role("checkbox", name="Completed: fix tap").click()
     find_button(window, "Edit: buy soap").click()
     window.get_by_label("Text of the note").fill("buy milk")
     window.keyboard.press("Enter")
-    expect(find_texts(other)).to_have_text(["call Ana", "buy milk", "fix tap"])
+    expect(find_texts(other_window)).to_have_text(["call Ana", "buy milk", "fix tap"])
     expect(window.get_by_role("checkbox", name="Completed: fix tap")).to_be_checked()
     expect(window.get_by_role("status")).to_have_text("3 notes, 2 left")
-    find_button(other, "Clear completed").click()
+    find_button(other_window, "Clear completed").click()
     find_button(window, "Delete: call Ana").click()
-    for page in (window, other):
+    for page in (window, other_window):
         expect(find_texts(page)).to_have_text(["buy milk"])
         expect(page.get_by_role("status")).to_have_text("1 note, 1 left")
 
 
 def test_others_changes_leave_alone_what_one_does(window: Page, demo_api: Api) -> None:
     """An editor keeps its text and a control its focus while others change the list."""
-    (edited, focused, deleted) = demo_api.add("edited", "focused", "deleted")
+    (first_id, second_id, third_id) = demo_api.add("edited", "focused", "deleted")
     reload_to(window, "deleted", "focused", "edited")
     find_button(window, "Edit: edited").click()
     window.get_by_label("Text of the note").fill("mine")
     find_button(window, "Delete: focused").focus()
-    demo_api.change(edited, text="theirs")
-    demo_api.change(focused, text="changed")
-    demo_api.delete(deleted)
+    demo_api.change(first_id, text="theirs")
+    demo_api.change(second_id, text="changed")
+    demo_api.delete(third_id)
     demo_api.add("new")
     expect(find_texts(window)).to_have_text(["new", "changed"])
     expect(find_button(window, "Delete: changed")).to_be_focused()
@@ -902,7 +911,7 @@ def test_others_changes_leave_alone_what_one_does(window: Page, demo_api: Api) -
     window.get_by_label("Text of the note").press("Enter")
     expect(window.get_by_text("it is now active and says “theirs”.")).to_be_visible()
     find_button(window, "Keep theirs").click()
-    demo_api.delete(focused)
+    demo_api.delete(second_id)
     expect(find_texts(window)).to_have_text(["new", "theirs"])
 
 
@@ -951,25 +960,25 @@ def show_notes(page: Page, api: Api) -> None:
 
 def show_editors(page: Page, api: Api) -> None:
     """Show an editor, and another that has met someone else's change."""
-    (edited, _) = api.add("edited", "open")
+    (note_id, _) = api.add("edited", "open")
     reload_to(page, "open", "edited")
     find_button(page, "Edit: open").click()
     find_button(page, "Edit: edited").click()
     areas = page.get_by_label("Text of the note")
     expect(areas).to_have_count(2)
     areas.last.fill("mine")
-    api.change(edited, text="theirs")
+    api.change(note_id, text="theirs")
     areas.last.press("Enter")
     expect(page.get_by_text("Someone else")).to_be_visible()
 
 
 def show_remains(page: Page, api: Api) -> None:
     """Show a deleted note, and one that someone else has changed."""
-    (changed, _) = api.add("changed", "deleted")
+    (note_id, _) = api.add("changed", "deleted")
     reload_to(page, "deleted", "changed")
     find_button(page, "Delete: deleted").click()
     expect(page.get_by_role("button", name="Undo")).to_be_focused()
-    api.change(changed, text="theirs")
+    api.change(note_id, text="theirs")
     page.get_by_role("checkbox").click()
     expect(page.get_by_text("Someone else")).to_be_visible()
 
@@ -1034,10 +1043,10 @@ def test_placeholders_are_as_readable_as_text(page: Page, api: Api) -> None:
     reload_to(page, "Empty note")
     colours = """(ids) => ids.map(([selector, part]) =>
         getComputedStyle(document.querySelector(selector), part).color)"""
-    shown = [[".text", ""], ["#new", "::placeholder"], ["[name=q]", "::placeholder"]]
+    parts = [[".text", ""], ["#new", "::placeholder"], ["[name=q]", "::placeholder"]]
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
-        assert len(set(page.evaluate(colours, shown))) == 1
+        assert len(set(page.evaluate(colours, parts))) == 1
 
 
 def test_controls_are_large_enough(page: Page, api: Api) -> None:
@@ -1095,8 +1104,10 @@ def test_the_page_fits(page: Page, api: Api) -> None:
     for width in (320, 390, 1200):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.scrollingElement.scrollWidth") == width
-        cut = "all => all.filter((text) => text.scrollWidth > text.clientWidth).length"
-        assert find_texts(page).evaluate_all(cut) == 0
+        count_script = (
+            "all => all.filter((text) => text.scrollWidth > text.clientWidth).length"
+        )
+        assert find_texts(page).evaluate_all(count_script) == 0
 
 
 def test_the_page_is_one_file(page: Page, service: Service, origin: str) -> None:
@@ -1118,35 +1129,37 @@ def read_exposed(answer: Any) -> dict[str, str]:
     }
 
 
-def test_headers_are_readable(elsewhere: Page, service: Service, api: Api) -> None:
+def test_headers_are_readable(
+    other_origin_page: Page, service: Service, api: Api
+) -> None:
     """A page of any origin reads ETag, Location, Link and X-Total-Count."""
     url = f"{service.url}/notes/"
-    created = fetch(
-        elsewhere, url, method="POST", headers=JSON, body='{"text": "fix tap"}'
+    post_answer = fetch(
+        other_origin_page, url, method="POST", headers=JSON, body='{"text": "fix tap"}'
     )
-    path = f"/notes/{created['body']['id']}/"
-    again = fetch(elsewhere, service.url + path)
-    assert read_exposed(created) == read_exposed(again) | {"location": path}
-    assert read_exposed(again).keys() == {"etag"}
+    path = f"/notes/{post_answer['body']['id']}/"
+    get_answer = fetch(other_origin_page, service.url + path)
+    assert read_exposed(post_answer) == read_exposed(get_answer) | {"location": path}
+    assert read_exposed(get_answer).keys() == {"etag"}
     api.add("buy soap")
-    listed = fetch(elsewhere, f"{url}?take=1&count=true")
-    assert read_exposed(listed)["x-total-count"] == "2"
-    target = listed["headers"]["link"].removeprefix("<").partition(">")[0]
-    following = fetch(elsewhere, str(httpx2.URL(url).join(target)))
-    assert [note["text"] for note in following["body"]] == ["buy soap"]
+    list_answer = fetch(other_origin_page, f"{url}?take=1&count=true")
+    assert read_exposed(list_answer)["x-total-count"] == "2"
+    target = list_answer["headers"]["link"].removeprefix("<").partition(">")[0]
+    next_answer = fetch(other_origin_page, str(httpx2.URL(url).join(target)))
+    assert [note["text"] for note in next_answer["body"]] == ["buy soap"]
 
 
 def test_a_cached_note_is_asked_for_again(
-    elsewhere: Page, service: Service, api: Api
+    other_origin_page: Page, service: Service, api: Api
 ) -> None:
     """The browser's own cache sends If-None-Match, and the page gets the note by a 304."""
     (note_id,) = api.add("fix tap")
     url = f"{service.url}/notes/{note_id}/"
-    first = fetch(elsewhere, url)
-    assert fetch(elsewhere, url) == first
+    first = fetch(other_origin_page, url)
+    assert fetch(other_origin_page, url) == first
     assert f'"GET /notes/{note_id}/ HTTP/1.1" 304' in service.log.read_text()
     api.change(note_id, text="theirs")
-    assert fetch(elsewhere, url)["body"]["text"] == "theirs"
+    assert fetch(other_origin_page, url)["body"]["text"] == "theirs"
 
 
 @pytest.mark.parametrize(
@@ -1165,8 +1178,8 @@ def test_a_cached_note_is_asked_for_again(
     ids=["400", "401", "404-note", "404-path", "405", "412", "413", "415", "422"],
 )
 def test_errors_are_readable(
-    elsewhere: Page,
-    guarded: Service,
+    other_origin_page: Page,
+    service_with_key: Service,
     status: int,
     method: str,
     path: str,
@@ -1174,12 +1187,14 @@ def test_errors_are_readable(
     body: str | None,
 ) -> None:
     """A page reads every refusal, as a problem with a message."""
-    keyed = {"Authorization": f"Bearer {KEY}"}
+    key_headers = {"Authorization": f"Bearer {KEY}"}
     note = httpx2.post(
-        f"{guarded.url}/notes/", json={"text": "fix tap"}, headers=keyed
+        f"{service_with_key.url}/notes/", json={"text": "fix tap"}, headers=key_headers
     ).json()
-    url = guarded.url + path.format(note_id=note["id"])
-    answer = fetch(elsewhere, url, method=method, headers=keyed | headers, body=body)
+    url = service_with_key.url + path.format(note_id=note["id"])
+    answer = fetch(
+        other_origin_page, url, method=method, headers=key_headers | headers, body=body
+    )
     check_problem(answer, status)
 
 
@@ -1191,57 +1206,61 @@ def check_problem(answer: Any, status: int) -> None:
 
 
 def test_a_busy_database_is_readable(
-    elsewhere: Page, guarded: Service, guarded_database: Path
+    other_origin_page: Page, service_with_key: Service, database_with_key: Path
 ) -> None:
     """A page reads a 503, and when to try again."""
-    with contextlib.closing(sqlite3.connect(guarded_database)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with contextlib.closing(sqlite3.connect(database_with_key)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
         headers = {**JSON, "Authorization": f"Bearer {KEY}"}
         options = {"method": "POST", "headers": headers, "body": '{"text": "fix tap"}'}
-        answer = fetch(elsewhere, f"{guarded.url}/notes/", **options)
+        answer = fetch(other_origin_page, f"{service_with_key.url}/notes/", **options)
     check_problem(answer, 503)
     assert read_exposed(answer) == {"retry-after": "1"}
 
 
-def test_a_bug_is_readable(elsewhere: Page, faulty: Service) -> None:
+def test_a_bug_is_readable(other_origin_page: Page, faulty: Service) -> None:
     """A page reads a 500."""
-    check_problem(fetch(elsewhere, f"{faulty.url}/bug/"), 500)
+    check_problem(fetch(other_origin_page, f"{faulty.url}/bug/"), 500)
 
 
 def test_a_slow_database_is_readable(
-    elsewhere: Page, faulty: Service, faulty_database: str
+    other_origin_page: Page, faulty: Service, faulty_database: str
 ) -> None:
     """A page reads a 504."""
     faulty.wait("/readyz")
-    with psycopg.connect(faulty_database) as other:
-        other.execute("LOCK TABLE notes")
-        answer = fetch(elsewhere, f"{faulty.url}/notes/")
+    with psycopg.connect(faulty_database) as connection:
+        connection.execute("LOCK TABLE notes")
+        answer = fetch(other_origin_page, f"{faulty.url}/notes/")
     check_problem(answer, 504)
 
 
 def test_credentials_need_a_listed_origin(
-    elsewhere: Page, service: Service, guarded: Service
+    other_origin_page: Page, service: Service, service_with_key: Service
 ) -> None:
     """Credentials are for the origins that are listed, and never for any origin at all."""
-    listed = fetch(elsewhere, f"{guarded.url}/livez", credentials="include")
-    assert listed["body"] == {"status": "ok"}
+    answer = fetch(
+        other_origin_page, f"{service_with_key.url}/livez", credentials="include"
+    )
+    assert answer["body"] == {"status": "ok"}
     with pytest.raises(Error, match="Failed to fetch"):
-        fetch(elsewhere, f"{service.url}/livez", credentials="include")
+        fetch(other_origin_page, f"{service.url}/livez", credentials="include")
 
 
-def test_other_origins_read_nothing(context: BrowserContext, guarded: Service) -> None:
+def test_other_origins_read_nothing(
+    context: BrowserContext, service_with_key: Service
+) -> None:
     """A page whose origin is not listed reads no answer and sends no write, key or not."""
     headers = {**JSON, "Authorization": f"Bearer {KEY}"}
     write = {"method": "POST", "headers": headers, "body": '{"text": "from elsewhere"}'}
-    with serve_page() as other, context.new_page() as page:
-        page.goto(f"{other}/nowhere")
+    with serve_page() as other_origin, context.new_page() as page:
+        page.goto(f"{other_origin}/nowhere")
         for path, options in (("/livez", {}), ("/notes/", write)):
             with pytest.raises(Error, match="Failed to fetch"):
-                fetch(page, guarded.url + path, **options)
-    found = httpx2.get(
-        f"{guarded.url}/notes/", params={"q": "from elsewhere"}, headers=headers
+                fetch(page, service_with_key.url + path, **options)
+    response = httpx2.get(
+        f"{service_with_key.url}/notes/", params={"q": "from elsewhere"}, headers=headers
     )
-    assert found.json() == []
+    assert response.json() == []
 
 
 def test_docs_lead_on_without_their_script(browser: Browser, service: Service) -> None:

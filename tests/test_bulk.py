@@ -14,8 +14,8 @@ from tests.servers import Service
 def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The core with bulk calls, under gunicorn with two workers."""
     log = tmp_path_factory.mktemp("log")
-    with Service.gunicorn(log, app="examples.bulk:app", DATABASE_URL=database) as running:
-        yield running
+    with Service.gunicorn(log, app="examples.bulk:app", DATABASE_URL=database) as service:
+        yield service
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def post(client: httpx2.Client, *texts: str, **members: bool) -> list[Any]:
 
 def test_a_batch_is_answered_in_order(client: httpx2.Client) -> None:
     """POST answers the notes in the order that they were sent in, and they are stored so."""
-    sent = [{"text": text, "completed": text < "b"} for text in "cab"]
-    response = client.post("/notes/batch", json=[*sent, {"text": "d"}])
+    batch = [{"text": text, "completed": text < "b"} for text in "cab"]
+    response = client.post("/notes/batch", json=[*batch, {"text": "d"}])
     assert response.status_code == 201
     members = [{k: note[k] for k in ("text", "completed")} for note in response.json()]
-    assert members == [*sent, {"text": "d", "completed": False}]
+    assert members == [*batch, {"text": "d", "completed": False}]
     assert client.get("/notes/").json() == response.json()
 
 
@@ -55,7 +55,7 @@ def test_a_batch_has_up_to_a_hundred_notes(client: httpx2.Client, number: int) -
 
 
 @pytest.mark.parametrize(
-    ("body", "blamed"),
+    ("body", "fields"),
     [
         ([], ["body"]),
         ([GROCERIES] * 101, ["body"]),
@@ -69,10 +69,10 @@ def test_a_batch_has_up_to_a_hundred_notes(client: httpx2.Client, number: int) -
     ],
 )
 def test_a_wrong_batch_is_refused_by_index(
-    client: httpx2.Client, body: Any, blamed: list[str]
+    client: httpx2.Client, body: Any, fields: list[str]
 ) -> None:
     """422 names the index and the member, and nothing of the batch is stored."""
-    assert problem(client.post("/notes/batch/", json=body), *blamed) == 422
+    assert problem(client.post("/notes/batch/", json=body), *fields) == 422
     assert client.get("/notes/").json() == []
 
 
@@ -92,41 +92,41 @@ def test_a_batch_that_the_table_refuses_stores_nothing(
 
 def test_completed_notes_are_deleted_together(client: httpx2.Client) -> None:
     """DELETE with a filter answers the notes that it found, and leaves all others."""
-    kept = post(client, "a", "b")
-    done = post(client, "c", "d", completed=True)
+    open_notes = post(client, "a", "b")
+    completed_notes = post(client, "c", "d", completed=True)
     response = client.delete("/notes", params={"completed": "true"})
-    assert (response.status_code, response.json()) == (200, done)
-    assert client.get("/notes/").json() == kept
+    assert (response.status_code, response.json()) == (200, completed_notes)
+    assert client.get("/notes/").json() == open_notes
 
 
 @pytest.mark.parametrize(
-    ("query", "deleted"),
+    ("query", "texts"),
     [("q=A", "ab"), ("text=b", "b"), ("q=zz", ""), ("q=a&completed=true", "")],
 )
 def test_filters_are_those_of_the_list(
-    client: httpx2.Client, query: str, deleted: str
+    client: httpx2.Client, query: str, texts: str
 ) -> None:
     """q, text, id and completed narrow each other as they do in the list."""
-    made = post(client, "a", "b", "c") + post(client, "aa")
-    wanted = client.get(f"/notes/?{query}").json()
-    assert client.delete(f"/notes/?{query}").json() == wanted
-    assert client.get("/notes/").json() == [note for note in made if note not in wanted]
-    ids = [note["id"] for note in made]
+    notes = post(client, "a", "b", "c") + post(client, "aa")
+    matches = client.get(f"/notes/?{query}").json()
+    assert client.delete(f"/notes/?{query}").json() == matches
+    assert client.get("/notes/").json() == [note for note in notes if note not in matches]
+    ids = [note["id"] for note in notes]
     client.delete("/notes/", params={"id": ids})
     assert client.get("/notes/").json() == []
 
 
 def test_the_oldest_thousand_are_deleted_at_once(client: httpx2.Client) -> None:
     """Of more than a thousand notes a DELETE takes the oldest thousand."""
-    made = [note for start in range(11) for note in post(client, *["a"] * 91)]
+    notes = [note for start in range(11) for note in post(client, *["a"] * 91)]
     assert [note["id"] for note in client.delete("/notes/?text=a").json()] == [
-        note["id"] for note in made[:1000]
+        note["id"] for note in notes[:1000]
     ]
-    assert client.get("/notes/").json() == made[1000:]
+    assert client.get("/notes/").json() == notes[1000:]
 
 
 @pytest.mark.parametrize(
-    ("query", "blamed"),
+    ("query", "field"),
     [
         ("", "query"),
         ("take=5", "take"),
@@ -137,12 +137,12 @@ def test_the_oldest_thousand_are_deleted_at_once(client: httpx2.Client) -> None:
     ],
 )
 def test_a_delete_without_a_right_filter_is_refused(
-    client: httpx2.Client, query: str, blamed: str
+    client: httpx2.Client, query: str, field: str
 ) -> None:
     """Without a filter, or with one that is wrong or unknown, DELETE is 422 and deletes nothing."""
-    made = post(client, "a")
-    assert problem(client.delete(f"/notes/?{query}"), blamed) == 422
-    assert client.get("/notes/").json() == made
+    notes = post(client, "a")
+    assert problem(client.delete(f"/notes/?{query}"), field) == 422
+    assert client.get("/notes/").json() == notes
 
 
 def test_both_calls_are_documented_and_allowed(client: httpx2.Client) -> None:
@@ -150,19 +150,19 @@ def test_both_calls_are_documented_and_allowed(client: httpx2.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert paths["/notes/batch/"]["post"]["operationId"] == "create_notes"
     assert paths["/notes/"]["delete"]["operationId"] == "delete_notes"
-    allowed = client.request("TRACE", "/notes/").headers["Allow"]
-    assert set(allowed.split(", ")) == {"DELETE", "GET", "HEAD", "POST"}
+    methods = client.request("TRACE", "/notes/").headers["Allow"]
+    assert set(methods.split(", ")) == {"DELETE", "GET", "HEAD", "POST"}
 
 
 def test_keys_guard_both_calls(tmp_path: Any) -> None:
     """With API_KEYS a bulk call without a key is 401."""
     variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/notes.db", "API_KEYS": "a-key"}
-    with Service.gunicorn(tmp_path, app="examples.bulk:app", **variables) as guarded:
+    with Service.gunicorn(tmp_path, app="examples.bulk:app", **variables) as service:
         for method, path in (
             ("POST", "/notes/batch/"),
             ("DELETE", "/notes/?completed=true"),
         ):
             response = httpx2.request(
-                method, guarded.url + path, json=[GROCERIES], headers={"Origin": ORIGIN}
+                method, service.url + path, json=[GROCERIES], headers={"Origin": ORIGIN}
             )
             assert problem(response) == 401

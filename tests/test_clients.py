@@ -45,7 +45,7 @@ def json_server(
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def typed_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program typed.mts, compiled with the types that the OpenAPI document gives."""
     folder = tmp_path_factory.mktemp("typed")
     (folder / "node_modules").symlink_to(PACKAGES)
@@ -61,7 +61,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "typed.mjs"
 
 
-def node_test(file: Path, service: Service) -> None:
+def run_node_test(file: Path, service: Service) -> None:
     """Run a file of Node's tests against the service."""
     run(FOLDER, "node", "--test-reporter=spec", file, NOTES_URL=service.url)
 
@@ -71,14 +71,14 @@ def test_clients_of_json_server_work_unmodified(
     client: str, json_server: Service
 ) -> None:
     """A client published for json-server does all of its calls, and shows what a 422 says."""
-    node_test(FOLDER / f"{client}.mjs", json_server)
+    run_node_test(FOLDER / f"{client}.mjs", json_server)
 
 
 def test_angulars_client_works(service: Service) -> None:
     """Angular's client does its calls, and shows the messages of a 404 and a 422."""
-    node_test(FOLDER / "angular.mjs", service)
+    run_node_test(FOLDER / "angular.mjs", service)
 
 
-def test_generated_types_compile_and_work(compiled: Path, service: Service) -> None:
+def test_generated_types_compile_and_work(typed_program: Path, service: Service) -> None:
     """A strict program on generated types compiles, and does what its types say."""
-    node_test(compiled, service)
+    run_node_test(typed_program, service)

@@ -134,9 +134,9 @@ def test_value_without_sense_ends_the_start(
     main: Path, name: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The start ends with one line that names the variable, and a status that is not 0."""
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exit_info:
         load(main, **{name: value})
-    assert end.value.code not in (0, None)
+    assert exit_info.value.code not in (0, None)
     (line,) = caplog.messages
     assert line.startswith(f"{name}: ")
     assert "\n" not in line
@@ -163,7 +163,7 @@ def test_line_says_what_the_variable_may_be(
     assert form in caplog.text
 
 
-def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Return how Python ends with these arguments, where POOL_SIZE makes no sense."""
     return subprocess.run(
         [sys.executable, *arguments],
@@ -178,7 +178,7 @@ def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_process_ends_without_a_traceback(main: Path) -> None:
     """`python main.py` prints that line and nothing else."""
-    process = ended(str(main))
+    process = run_python(str(main))
     assert process.returncode != 0
     assert (process.stdout, process.stderr.count("\n")) == ("", 1)
     assert process.stderr.startswith("POOL_SIZE: ")
@@ -208,7 +208,7 @@ def test_gunicorn_ends_too(tmp_path: Path, name: str, value: str) -> None:
 
 def test_gunicorn_that_does_not_preload_ends_too() -> None:
     """The first worker that cannot load the service ends the master, and none is tried again."""
-    process = ended(
+    process = run_python(
         "-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0"
     )
     assert process.returncode != 0
@@ -237,11 +237,11 @@ def test_empty_value_is_the_default(main: Path) -> None:
     assert empty["settings"].model_dump() == unset["settings"].model_dump()
 
 
-@pytest.mark.parametrize("ending", [" ", "\n", "\r\n", "\t", "  \r"])
-def test_blanks_around_a_value_are_dropped(main: Path, ending: str) -> None:
+@pytest.mark.parametrize("blank", [" ", "\n", "\r\n", "\t", "  \r"])
+def test_blanks_around_a_value_are_dropped(main: Path, blank: str) -> None:
     """A blank or a line end that was pasted with a value is no part of it."""
     url = f"{SERVER}/notes"
-    settings = load(main, DATABASE_URL=f" {url}{ending}", POOL_SIZE=f"3{ending}")[
+    settings = load(main, DATABASE_URL=f" {url}{blank}", POOL_SIZE=f"3{blank}")[
         "settings"
     ]
     assert (settings.database_url, settings.POOL_SIZE) == (url, 3)
@@ -345,7 +345,7 @@ def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling",
+    "template",
     [
         "postgres://{login}@{host}/{name}",
         "postgresql://{login}@{host}/{name}",
@@ -359,17 +359,17 @@ def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
         "postgres://{login}@{host}/{name}?application_name=x-ssl=1",
     ],
 )
-def test_every_spelling_of_a_url_is_understood(postgres: Postgres, spelling: str) -> None:
+def test_every_spelling_of_a_url_is_understood(postgres: Postgres, template: str) -> None:
     """Each way to write a Postgres URL reaches the database that it names."""
     url = postgres.create_database("spelling")
     login, host, name = split_url(url)
-    spelt = spelling.format(login=login, host=host, name=name, closed=free_port())
+    login_url = template.format(login=login, host=host, name=name, closed=free_port())
     with (
         create_role(url, "odd", "p@ss/w:rd%", "CREATE ON SCHEMA public"),
         create_role(url, "odder", "[p@ss\u2603]", "CREATE ON SCHEMA public"),
         connect(url) as sql,
     ):
-        with open_client(DATABASE_URL=spelt) as client:
+        with open_client(DATABASE_URL=login_url) as client:
             note = create_note(client)
         assert sql("SELECT id, text, completed FROM notes").fetchall() == [
             tuple(note.values())

@@ -17,11 +17,11 @@ EDITS = ("main.py", "main.py", "main.py", "main.py", "tests/fixtures.py")
 def apply(diff: str, file: Path) -> None:
     """Change a file as a diff says, whose lines must be there just once."""
     lines = diff.splitlines()
-    before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
-    after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
+    old_lines = "\n".join(line[1:] for line in lines if not line.startswith("+"))
+    new_lines = "\n".join(line[1:] for line in lines if not line.startswith("-"))
     text = file.read_text()
-    assert text.count(before) == 1, before
-    file.write_text(text.replace(before, after))
+    assert text.count(old_lines) == 1, old_lines
+    file.write_text(text.replace(old_lines, new_lines))
 
 
 def test_a_field_is_added_as_contributing_shows(
@@ -29,8 +29,8 @@ def test_a_field_is_added_as_contributing_shows(
 ) -> None:
     """After the edits notes have the field, and the contract holds on both databases."""
     copy = tmp_path / "copy"
-    left_out = ignore_patterns(".*", "node_modules", "__pycache__", "*.db*")
-    copytree(ROOT, copy, ignore=left_out)
+    ignore = ignore_patterns(".*", "node_modules", "__pycache__", "*.db*")
+    copytree(ROOT, copy, ignore=ignore)
     text = (ROOT / "CONTRIBUTING.md").read_text()
     diffs = re.findall(r"```diff\n(.*?)```", text, re.DOTALL)
     for name, diff in zip(EDITS, diffs, strict=True):
@@ -55,5 +55,5 @@ def test_a_field_is_added_as_contributing_shows(
             httpx2.post(f"{service.url}/notes/", json=note)
         page = httpx2.get(f"{service.url}/notes/", params={"sort": "-priority"}).json()
         assert [note["priority"] for note in page] == [9, 3, 0]
-        refused = httpx2.patch(f"{service.url}/notes/1/", json={"priority": 10})
-        assert refused.json()["errors"].keys() == {"priority"}
+        response = httpx2.patch(f"{service.url}/notes/1/", json={"priority": 10})
+        assert response.json()["errors"].keys() == {"priority"}

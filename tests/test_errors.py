@@ -74,7 +74,7 @@ def test_an_id_out_of_bounds_is_422(
     assert read_notes(client) == [note]
 
 
-def nested(depth: int) -> str:
+def nest(depth: int) -> str:
     """Return JSON arrays one in another."""
     return "[" * depth + "]" * depth
 
@@ -87,9 +87,9 @@ NOT_JSON = {
     "invalid UTF-8": b'{"text": "\xff", "completed": true}',
     "a 5,000-digit text": b'{"text": %s, "completed": true}' % (b"9" * 5_000),
     "a 5,000-digit completed": b'{"text": "a", "completed": %s}' % (b"9" * 5_000),
-    "100,000 deep": b'{"text": %s, "completed": true}' % nested(100_000).encode(),
+    "100,000 deep": b'{"text": %s, "completed": true}' % nest(100_000).encode(),
     "100,000 deep and ignored": b'{"text": "a", "completed": true, "x": %s}'
-    % nested(100_000).encode(),
+    % nest(100_000).encode(),
 }
 NOT_OBJECTS = ["null", "true", "5", "NaN", '"text"', "[1]"]
 NOT_TEXTS = {
@@ -102,7 +102,7 @@ NOT_TEXTS = {
     "a low surrogate": '"a\\udf4b"',
     "two surrogates in the wrong order": '"\\udf4b\\ud83d"',
     "65,537 characters": f'"{"a" * 65_537}"',
-    "50 deep": nested(50),
+    "50 deep": nest(50),
 }
 NOT_BOOLEANS = {
     value: value
@@ -135,15 +135,15 @@ INVALID_BODIES = (
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-@pytest.mark.parametrize(("body", "status", "blamed"), INVALID_BODIES)
+@pytest.mark.parametrize(("body", "status", "fields"), INVALID_BODIES)
 def test_an_invalid_body_is_refused(
-    client: TestClient, method: str, body: bytes, status: int, blamed: list[str]
+    client: TestClient, method: str, body: bytes, status: int, fields: list[str]
 ) -> None:
     """A body that is no JSON is 400, one that is no note 422 with the name; nothing is written."""
     note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
     response = client.request(method, path, content=body, headers=JSON)
-    assert problem(response, *blamed) == status
+    assert problem(response, *fields) == status
     assert read_notes(client) == [note]
 
 
@@ -152,15 +152,15 @@ def test_deep_nesting_is_refused(client: TestClient, method: str) -> None:
     """JSON nested 960 deep is 400 or 422, as far as this Python reads it; nothing is written."""
     note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
-    body = f'{{"text": {nested(960)}, "completed": true}}'
+    body = f'{{"text": {nest(960)}, "completed": true}}'
     response = client.request(method, path, content=body.encode(), headers=JSON)
-    blamed = ["text"] if response.status_code == 422 else []
-    assert problem(response, *blamed) in (400, 422)
+    fields = ["text"] if response.status_code == 422 else []
+    assert problem(response, *fields) in (400, 422)
     assert read_notes(client) == [note]
 
 
 @pytest.mark.parametrize(
-    ("method", "body", "blamed"),
+    ("method", "body", "fields"),
     [
         ("POST", {}, ["text"]),
         ("POST", {"completed": True}, ["text"]),
@@ -169,12 +169,12 @@ def test_deep_nesting_is_refused(client: TestClient, method: str) -> None:
     ],
 )
 def test_a_missing_member_is_422(
-    client: TestClient, method: str, body: dict[str, Any], blamed: list[str]
+    client: TestClient, method: str, body: dict[str, Any], fields: list[str]
 ) -> None:
     """A note without text is 422, when it is made and when it is replaced."""
     note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
-    assert problem(client.request(method, path, json=body), *blamed) == 422
+    assert problem(client.request(method, path, json=body), *fields) == 422
     assert read_notes(client) == [note]
 
 
@@ -200,30 +200,35 @@ def test_a_body_that_is_not_declared_as_json_is_415(
     assert read_notes(client) == [note]
 
 
-def padded(size: int) -> bytes:
+def make_body(size: int) -> bytes:
     """Return a valid body of a size in bytes."""
     start = b'{"text": "a", "completed": true, "x": "'
     return start + b"x" * (size - len(start) - 2) + b'"}'
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "chunked"])
 def test_a_body_over_the_limit_is_413(
-    client: TestClient, method: str, chunked: bool
+    client: TestClient, method: str, is_chunked: bool
 ) -> None:
     """A body over a mebibyte is 413 and writes nothing; a body of just that size is taken."""
 
-    def sent(body: bytes) -> Any:
-        return iter([body[:10], body[10:LIMIT], body[LIMIT:]]) if chunked else body
+    def make_content(body: bytes) -> Any:
+        return iter([body[:10], body[10:LIMIT], body[LIMIT:]]) if is_chunked else body
 
     note = create_note(client)
     path = "/notes/" if method == "POST" else f"/notes/{note['id']}/"
-    for body in padded(LIMIT + 1), padded(3_000_000):
+    for body in make_body(LIMIT + 1), make_body(3_000_000):
         assert (
-            problem(client.request(method, path, content=sent(body), headers=JSON)) == 413
+            problem(
+                client.request(method, path, content=make_content(body), headers=JSON)
+            )
+            == 413
         )
     assert read_notes(client) == [note]
-    response = client.request(method, path, content=sent(padded(LIMIT)), headers=JSON)
+    response = client.request(
+        method, path, content=make_content(make_body(LIMIT)), headers=JSON
+    )
     assert response.status_code == (201 if method == "POST" else 200)
 
 
@@ -287,11 +292,12 @@ def test_a_connection_outlives_odd_requests(tmp_path: Path) -> None:
         )
         assert problem(client.put("/nothing", json={})) == 404
         assert problem(client.put("/notes", json={})) == 405
-        chunked = iter([padded(3_000_000)])
+        chunks = iter([make_body(3_000_000)])
         assert (
-            problem(client.post("/notes", content=padded(3_000_000), headers=JSON)) == 413
+            problem(client.post("/notes", content=make_body(3_000_000), headers=JSON))
+            == 413
         )
-        assert problem(client.post("/notes", content=chunked, headers=JSON)) == 413
+        assert problem(client.post("/notes", content=chunks, headers=JSON)) == 413
         assert client.get(path).json() == note
         ports = re.findall(r'127\.0\.0\.1:(\d+) - "\w+ /no', service.log.read_text())
         assert len(set(ports)) == 1

@@ -66,17 +66,17 @@ def service(
     """The service, which has to outlive all faults."""
     folder = tmp_path_factory.mktemp("service")
     with Service.gunicorn(folder, DATABASE_URL=url(server.port)) as service:
-        yield complete(service)
+        yield wait_for_workers(service)
 
 
 @pytest.fixture(scope="module")
-def hasty_service(
+def short_timeout_service(
     server: Postgres, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service behind the proxy and with short timeouts, which has to outlive all faults."""
     settings = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "3", "DATABASE_URL": url(proxy.port)}
     with Service.gunicorn(tmp_path_factory.mktemp("hasty"), **settings) as service:
-        yield complete(service)
+        yield wait_for_workers(service)
 
 
 class Figures:
@@ -103,15 +103,15 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 @pytest.fixture
 def report(request: pytest.FixtureRequest, figures: Figures) -> Report:
     """A function that keeps the figures of a test."""
-    return lambda seen: figures.lines.append(f"{request.node.name}: {seen}")
+    return lambda value: figures.lines.append(f"{request.node.name}: {value}")
 
 
 class Log:
     """What a service logs from now on, or the whole of it."""
 
-    def __init__(self, service: Service, *, whole: bool = False) -> None:
+    def __init__(self, service: Service, *, from_start: bool = False) -> None:
         self.file = service.log
-        self.start = 0 if whole else len(self.file.read_text())
+        self.start = 0 if from_start else len(self.file.read_text())
 
     def __str__(self) -> str:
         return self.file.read_text()[self.start :]
@@ -122,12 +122,12 @@ class Log:
         return re.findall(r"\[WARNING\] .+ \d+\.\d\d s: \w.+", str(self))
 
     @property
-    def calm(self) -> bool:
+    def is_clean(self) -> bool:
         """Whether there is no traceback and no password."""
         return not any(word in str(self) for word in ("Traceback", PASSWORD))
 
     @property
-    def started(self) -> int:
+    def start_count(self) -> int:
         """How many workers have started."""
         return str(self).count("Application startup complete")
 
@@ -137,10 +137,10 @@ def url(port: int, database: str = "postgres") -> str:
     return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/{database}"
 
 
-def complete(service: Service, workers: int = 2) -> Service:
+def wait_for_workers(service: Service, workers: int = 2) -> Service:
     """Wait until all workers serve."""
     wait_until(
-        lambda: Log(service, whole=True).started == workers,
+        lambda: Log(service, from_start=True).start_count == workers,
         60,
         "the start of all workers",
     )
@@ -157,7 +157,7 @@ def processes(service: Service) -> list[psutil.Process]:
     return [psutil.Process(service.process.pid), *workers(service)]
 
 
-def held_by(worker: psutil.Process, service: Service) -> list[Any]:
+def find_connections(worker: psutil.Process, service: Service) -> list[Any]:
     """Return the connections of clients that a worker holds."""
     return [
         c for c in worker.net_connections() if c.raddr and c.laddr.port == service.port
@@ -175,10 +175,12 @@ def texts(server: Postgres, database: str = "postgres") -> list[str]:
     return query(server, "SELECT text FROM notes", database)
 
 
-def sessions(server: Postgres, condition: str, database: str = "postgres") -> set[int]:
+def find_sessions(
+    server: Postgres, condition: str, database: str = "postgres"
+) -> set[int]:
     """Return the process ids of the sessions of a database for which a condition holds."""
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
-    sql = f"SELECT pid FROM pg_stat_activity WHERE {others} AND {condition}"
+    other_sessions = "datname = current_database() AND pid <> pg_backend_pid()"
+    sql = f"SELECT pid FROM pg_stat_activity WHERE {other_sessions} AND {condition}"
     return set(query(server, sql, database))
 
 
@@ -197,25 +199,25 @@ def locked_table(server: Postgres, database: str = "postgres") -> Iterator[None]
         yield
 
 
-def waiting(server: Postgres, database: str = "postgres") -> set[int]:
+def find_waiting_sessions(server: Postgres, database: str = "postgres") -> set[int]:
     """Return the sessions that wait for a lock."""
-    return sessions(server, "wait_event_type = 'Lock'", database)
+    return find_sessions(server, "wait_event_type = 'Lock'", database)
 
 
-def fill(server: Postgres, crowd: Crowd, database: str = "postgres") -> None:
+def fill_pools(server: Postgres, crowd: Crowd, database: str = "postgres") -> None:
     """Send reads until each connection of both workers' pools waits for the locked table."""
 
-    def full() -> bool:
-        crowd.get(*["/notes/"] * (SLOTS - len(waiting(server, database))))
-        return len(waiting(server, database)) == SLOTS
+    def is_full() -> bool:
+        crowd.get(*["/notes/"] * (SLOTS - len(find_waiting_sessions(server, database))))
+        return len(find_waiting_sessions(server, database)) == SLOTS
 
-    wait_until(full, what=f"{SLOTS} sessions that wait")
+    wait_until(is_full, description=f"{SLOTS} sessions that wait")
 
 
 def check_slots(server: Postgres, service: Service, database: str = "postgres") -> None:
     """Fail if a slot of the pools is lost: all of them can be busy at the same time."""
     with Crowd(service) as crowd, locked_table(server, database):
-        fill(server, crowd, database)
+        fill_pools(server, crowd, database)
 
 
 # Postgres stops, and workers do
@@ -228,16 +230,16 @@ def test_restart_of_postgres_costs_no_read(
     """A restart of Postgres under load fails no read, and no answer to a write is untrue."""
     log = Log(service)
     with Load(service) as load:
-        load.proceed(WRITES)
+        load.wait_for_writes(WRITES)
         server.restart(mode)
-        load.proceed(WRITES)
+        load.wait_for_writes(WRITES)
     report(load)
-    assert not load.untrue(texts(server))
+    assert not load.find_mismatches(texts(server))
     assert load.reads.keys() == {"200"}
     assert load.writes.keys() <= {"201", "503", "504"}
     assert load.slowest < 7  # POOL_TIMEOUT and DB_TIMEOUT
     assert len(log.failures) == load.answers["503"] + load.answers["504"]
-    assert log.calm
+    assert log.is_clean
     check_slots(server, service)
 
 
@@ -247,18 +249,20 @@ def test_killed_worker_fails_only_its_own_requests(
     """A worker killed under load cuts off at most one request for each connection that it held."""
     log = Log(service)
     with Load(service) as load:
-        load.proceed(WRITES)
-        victim = max(workers(service), key=lambda worker: len(held_by(worker, service)))
-        held = held_by(victim, service)
+        load.wait_for_writes(WRITES)
+        victim = max(
+            workers(service), key=lambda worker: len(find_connections(worker, service))
+        )
+        connections = find_connections(victim, service)
         victim.kill()
-        load.proceed(WRITES)
-        wait_until(lambda: log.started == 1)
-        load.proceed(WRITES)
-    report(f"{load}, connections held {len(held)}")
-    assert not load.untrue(texts(server))
+        load.wait_for_writes(WRITES)
+        wait_until(lambda: log.start_count == 1)
+        load.wait_for_writes(WRITES)
+    report(f"{load}, connections held {len(connections)}")
+    assert not load.find_mismatches(texts(server))
     assert load.answers.keys() <= {"200", "201", CUT_OFF}
-    assert load.answers[CUT_OFF] <= len(held)
-    assert log.calm
+    assert load.answers[CUT_OFF] <= len(connections)
+    assert log.is_clean
     check_slots(server, service)
 
 
@@ -268,19 +272,22 @@ def test_hup_stores_no_write_that_it_cuts_off(
     """HUP under load replaces the workers; no write that is cut off is stored."""
     log = Log(service)
     with Load(service) as load:
-        load.proceed(WRITES)
-        old = workers(service)
+        load.wait_for_writes(WRITES)
+        old_workers = workers(service)
         service.process.send_signal(signal.SIGHUP)
         wait_until(
-            lambda: log.started == 2 and not any(worker.is_running() for worker in old)
+            lambda: (
+                log.start_count == 2
+                and not any(worker.is_running() for worker in old_workers)
+            )
         )
-        load.proceed(WRITES)
+        load.wait_for_writes(WRITES)
     report(load)
-    stored = texts(server)
-    assert not load.untrue(stored)
+    stored_texts = texts(server)
+    assert not load.find_mismatches(stored_texts)
     assert load.answers.keys() <= {"200", "201", CUT_OFF}
-    assert not load.told(CUT_OFF) & set(stored)
-    assert log.calm
+    assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
+    assert log.is_clean
     check_slots(server, service)
 
 
@@ -311,22 +318,22 @@ def test_service_starts_and_lives_without_postgres(
         assert slowest(answers) < 1
         assert texts(server) == ["late"]
         assert service.process.poll() is None
-        assert Log(service, whole=True).calm
+        assert Log(service, from_start=True).is_clean
 
 
 # The end of the service
 
 
-def terminate(service: Service, whom: str) -> None:
+def terminate(service: Service, target: str) -> None:
     """Send SIGTERM to the master, as service managers do, or to all processes, as Heroku does."""
-    for process in processes(service) if whom == "all" else processes(service)[:1]:
+    for process in processes(service) if target == "all" else processes(service)[:1]:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
 
 
-@pytest.mark.parametrize("whom", ["master", "all"])
+@pytest.mark.parametrize("target", ["master", "all"])
 def test_sigterm_under_load_ends_the_service_in_order(
-    whom: str, server: Postgres, tmp_path: Path, report: Report
+    target: str, server: Postgres, tmp_path: Path, report: Report
 ) -> None:
     """After SIGTERM no write that was cut off is stored, and the processes are gone soon."""
     server.create_database("ending")
@@ -334,21 +341,21 @@ def test_sigterm_under_load_ends_the_service_in_order(
         Service.gunicorn(tmp_path, DATABASE_URL=url(server.port, "ending")) as service,
         Load(service) as load,
     ):
-        complete(service)
-        load.proceed(WRITES)
-        old = workers(service)
-        terminate(service, whom)
+        wait_for_workers(service)
+        load.wait_for_writes(WRITES)
+        old_workers = workers(service)
+        terminate(service, target)
         wait_until(lambda: not is_listening(service.port))
         service.process.terminate()  # a second one changes nothing
         assert service.process.wait(5) == 0
     report(load)
-    stored = texts(server, "ending")
-    assert not load.untrue(stored)
-    assert not load.told(CUT_OFF) & set(stored)
+    stored_texts = texts(server, "ending")
+    assert not load.find_mismatches(stored_texts)
+    assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
     assert load.answers.keys() <= {"200", "201", CUT_OFF, UNREACHABLE}
-    assert not any(process.is_running() for process in old)
-    wait_until(lambda: not sessions(server, "true", "ending"), 5)
-    assert Log(service, whole=True).calm
+    assert not any(process.is_running() for process in old_workers)
+    wait_until(lambda: not find_sessions(server, "true", "ending"), 5)
+    assert Log(service, from_start=True).is_clean
 
 
 def test_sigterm_waits_for_answers_but_not_for_idle_connections(
@@ -358,21 +365,21 @@ def test_sigterm_waits_for_answers_but_not_for_idle_connections(
     server.create_database("ending")
     with (
         Service.gunicorn(tmp_path, DATABASE_URL=url(server.port, "ending")) as service,
-        Crowd(service) as idle,
+        Crowd(service) as idle_clients,
         Crowd(service) as crowd,
     ):
-        complete(service)
-        idle.get(*["/livez"] * 10)
-        assert statuses(idle.answers()) == {200: 10}
+        wait_for_workers(service)
+        idle_clients.get(*["/livez"] * 10)
+        assert statuses(idle_clients.answers()) == {200: 10}
         with locked_table(server, "ending"):
             crowd.post("1", "2", "3", "4")
-            wait_until(lambda: len(waiting(server, "ending")) == 4)
+            wait_until(lambda: len(find_waiting_sessions(server, "ending")) == 4)
             terminate(service, "all")
             wait_until(lambda: not is_listening(service.port))
         assert statuses(crowd.answers()) == {201: 4}
         assert service.process.wait(5) == 0
     assert sorted(texts(server, "ending")) == ["1", "2", "3", "4"]
-    assert Log(service, whole=True).calm
+    assert Log(service, from_start=True).is_clean
 
 
 def test_sigterm_ends_the_service_while_the_network_is_stalled(
@@ -381,51 +388,51 @@ def test_sigterm_ends_the_service_while_the_network_is_stalled(
     """SIGTERM ends a service that cannot say goodbye to Postgres."""
     server.create_database("ending")
     with Service.gunicorn(tmp_path, DATABASE_URL=url(proxy.port, "ending")) as service:
-        complete(service)
+        wait_for_workers(service)
         check_slots(server, service, "ending")
-        with proxy.stalled():
+        with proxy.stall():
             service.process.terminate()
             assert service.process.wait(5) == 0
-    assert Log(service, whole=True).calm
+    assert Log(service, from_start=True).is_clean
 
 
 # Postgres is busy, slow or silent
 
 
 def test_full_pool_refuses_and_recovers(
-    server: Postgres, hasty_service: Service, report: Report
+    server: Postgres, short_timeout_service: Service, report: Report
 ) -> None:
     """When all connections are busy for POOL_TIMEOUT the answer is 503, and nothing is written."""
-    with Crowd(hasty_service) as first, Crowd(hasty_service) as second:
+    with Crowd(short_timeout_service) as first, Crowd(short_timeout_service) as second:
         with locked_table(server):
-            fill(server, first)
-            log = Log(hasty_service)
+            fill_pools(server, first)
+            log = Log(short_timeout_service)
             second.post(*["one too many"] * 20)
             answers = second.answers()
         assert are_refusals(answers)
         assert len(log.failures) >= len(answers)
-        busy = first.answers()
+        busy_answers = first.answers()
     report(
-        f"busy {statuses(busy)}, others {statuses(answers)} after {slowest(answers):.2f} s"
+        f"busy {statuses(busy_answers)}, others {statuses(answers)} after {slowest(answers):.2f} s"
     )
-    assert statuses(busy)[200] >= SLOTS
+    assert statuses(busy_answers)[200] >= SLOTS
     assert "one too many" not in texts(server)
-    assert log.calm
-    check_slots(server, hasty_service)
+    assert log.is_clean
+    check_slots(server, short_timeout_service)
 
 
 def test_locked_table_is_given_up(
-    server: Postgres, hasty_service: Service, report: Report
+    server: Postgres, short_timeout_service: Service, report: Report
 ) -> None:
     """A statement that waits longer than DB_TIMEOUT is 504, and cancelled on the server."""
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd, locked_table(server):
+    log = Log(short_timeout_service)
+    with Crowd(short_timeout_service) as crowd, locked_table(server):
         crowd.post("locked out", "locked out")
         crowd.get("/notes/", "/notes/1/")
-        wait_until(lambda: len(waiting(server)) == 4)
-        pids = waiting(server)
+        wait_until(lambda: len(find_waiting_sessions(server)) == 4)
+        pids = find_waiting_sessions(server)
         answers = crowd.answers()
-        assert not waiting(server)
+        assert not find_waiting_sessions(server)
     report(f"{statuses(answers)} after {slowest(answers):.2f} s")
     assert [problem(answer) for answer in answers] == [504] * 4
     assert 3 <= slowest(answers) < 5  # DB_TIMEOUT, and room
@@ -433,14 +440,14 @@ def test_locked_table_is_given_up(
         "may have been applied" in answer.json()["detail"] for answer in answers[:2]
     )
     assert "locked out" not in texts(server)
-    assert pids <= sessions(server, "state = 'idle'")
+    assert pids <= find_sessions(server, "state = 'idle'")
     assert len(log.failures) == 4
-    assert log.calm
-    check_slots(server, hasty_service)
+    assert log.is_clean
+    check_slots(server, short_timeout_service)
 
 
 def test_slow_statement_is_given_up(
-    server: Postgres, hasty_service: Service, report: Report
+    server: Postgres, short_timeout_service: Service, report: Report
 ) -> None:
     """A statement that runs longer than DB_TIMEOUT is 504, and cancelled on the server."""
     server.sql(
@@ -451,19 +458,19 @@ def test_slow_statement_is_given_up(
             WHEN (new.text = 'slow') EXECUTE FUNCTION sleep();
         """
     )
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
+    log = Log(short_timeout_service)
+    with Crowd(short_timeout_service) as crowd:
         crowd.post("slow", "quick")
-        slow, quick = crowd.answers()
+        slow_answer, quick_answer = crowd.answers()
     server.sql("DROP FUNCTION sleep CASCADE")
-    report(f"{slow.status_code} after {slowest([slow]):.2f} s")
-    assert (slow.status_code, quick.status_code) == (504, 201)
-    assert 3 <= slowest([slow]) < 5  # DB_TIMEOUT, and room
-    assert not sessions(server, "wait_event = 'PgSleep'")
+    report(f"{slow_answer.status_code} after {slowest([slow_answer]):.2f} s")
+    assert (slow_answer.status_code, quick_answer.status_code) == (504, 201)
+    assert 3 <= slowest([slow_answer]) < 5  # DB_TIMEOUT, and room
+    assert not find_sessions(server, "wait_event = 'PgSleep'")
     assert "slow" not in texts(server)
     assert len(log.failures) == 1
-    assert log.calm
-    check_slots(server, hasty_service)
+    assert log.is_clean
+    check_slots(server, short_timeout_service)
 
 
 def test_stalled_network_is_answered_within_eight_seconds(
@@ -476,82 +483,83 @@ def test_stalled_network_is_answered_within_eight_seconds(
         Crowd(service) as crowd,
         Crowd(service) as probe,
     ):
-        complete(service)
+        wait_for_workers(service)
         check_slots(server, service, "stalled")
         log = Log(service)
-        written = [f"stalled {number}" for number in range(8)]
-        lively: Answers = []
+        write_texts = [f"stalled {number}" for number in range(8)]
+        probe_answers: Answers = []
 
-        def done() -> bool:
+        def is_done() -> bool:
             probe.get("/livez")
-            lively.extend(probe.answers())
-            return crowd.done
+            probe_answers.extend(probe.answers())
+            return crowd.is_done
 
-        with proxy.stalled():
-            crowd.post(*written)
+        with proxy.stall():
+            crowd.post(*write_texts)
             crowd.get(*["/notes/"] * 8)
-            wait_until(done)
+            wait_until(is_done)
             answers = crowd.answers()
             failures = log.failures
         report(
             f"writes {statuses(answers[:8])}, reads {statuses(answers[8:])}, slowest "
-            f"{slowest(answers):.2f} s, {len(lively)} x /livez, slowest {slowest(lively):.2f} s"
+            f"{slowest(answers):.2f} s, {len(probe_answers)} x /livez, "
+            f"slowest {slowest(probe_answers):.2f} s"
         )
         crowd.post("after")
         assert statuses(crowd.answers()) == {201: 1}
         check_slots(server, service, "stalled")
-    assert statuses(lively) == {200: len(lively)}
-    assert slowest(lively) < 1
+    assert statuses(probe_answers) == {200: len(probe_answers)}
+    assert slowest(probe_answers) < 1
     assert slowest(answers) < 8
     assert set(statuses(answers)) == {503, 504}
-    stored = texts(server, "stalled")
-    for text, answer in zip(written, answers, strict=False):
-        maybe = "may have been applied" in answer.json()["detail"]
-        assert maybe == (answer.status_code == 504)
-        assert stored.count(text) <= int(maybe)
+    stored_texts = texts(server, "stalled")
+    for text, answer in zip(write_texts, answers, strict=False):
+        may_be_stored = "may have been applied" in answer.json()["detail"]
+        assert may_be_stored == (answer.status_code == 504)
+        assert stored_texts.count(text) <= int(may_be_stored)
     assert len(failures) == len(answers)
-    assert log.calm
+    assert log.is_clean
 
 
 def test_write_whose_reply_is_cut_off_is_not_repeated(
-    server: Postgres, proxy: Proxy, hasty_service: Service
+    server: Postgres, proxy: Proxy, short_timeout_service: Service
 ) -> None:
     """A write that was sent when the connection broke is 504 and sent once; here it is stored."""
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
+    log = Log(short_timeout_service)
+    with Crowd(short_timeout_service) as crowd:
         proxy.cut_replies("reply cut off")
         crowd.post("reply cut off")
         (answer,) = crowd.answers()
     assert answer.status_code == 504
     assert "may have been applied" in answer.json()["detail"]
-    assert proxy.marked == 1
+    assert proxy.marker_count == 1
     assert texts(server).count("reply cut off") == 1
     assert len(log.failures) == 1
-    assert log.calm
-    check_slots(server, hasty_service)
+    assert log.is_clean
+    check_slots(server, short_timeout_service)
 
 
 def test_read_whose_reply_is_cut_off_is_repeated(
-    server: Postgres, proxy: Proxy, hasty_service: Service
+    server: Postgres, proxy: Proxy, short_timeout_service: Service
 ) -> None:
     """A read that was sent when the connection broke is sent again, and nobody sees it."""
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
+    log = Log(short_timeout_service)
+    with Crowd(short_timeout_service) as crowd:
         proxy.cut_replies("to be found")
         crowd.get("/notes/?q=to+be+found")
         assert statuses(crowd.answers()) == {200: 1}
-    assert proxy.marked == 2
+    assert proxy.marker_count == 2
     assert not str(log)
-    check_slots(server, hasty_service)
+    check_slots(server, short_timeout_service)
 
 
 def test_full_server_is_503_until_it_has_room(
-    server: Postgres, hasty_service: Service, report: Report
+    server: Postgres, short_timeout_service: Service, report: Report
 ) -> None:
     """While Postgres is at max_connections the answer is 503, and nothing is written."""
     end_sessions(server)
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
+    log = Log(short_timeout_service)
+    with Crowd(short_timeout_service) as crowd:
         with ExitStack() as stack:
             with suppress(psycopg.OperationalError):
                 while True:
@@ -565,19 +573,19 @@ def test_full_server_is_503_until_it_has_room(
         assert statuses(crowd.answers()) == {201: 1}
     report(f"{statuses(answers)} after {slowest(answers):.2f} s")
     assert "no room" not in texts(server)
-    assert log.calm
-    check_slots(server, hasty_service)
+    assert log.is_clean
+    check_slots(server, short_timeout_service)
 
 
 def test_server_that_is_read_only_is_left_for_a_writable_one(
-    server: Postgres, hasty_service: Service, report: Report
+    server: Postgres, short_timeout_service: Service, report: Report
 ) -> None:
     """Writes to a read-only server are 503, and connections to it are not kept for the next one."""
     alter = "ALTER DATABASE postgres {} default_transaction_read_only"  # holds for new sessions
     server.sql(alter.format("SET") + " = on", "template1")
     end_sessions(server)
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
+    log = Log(short_timeout_service)
+    with Crowd(short_timeout_service) as crowd:
         crowd.post(*["read-only"] * 20)
         refusals = crowd.answers()
         crowd.get(*["/notes/"] * 20)
@@ -591,8 +599,8 @@ def test_server_that_is_read_only_is_left_for_a_writable_one(
     assert statuses(writes) == {201: 20}
     assert "read-only" not in texts(server)
     assert len(log.failures) == len(refusals)
-    assert log.calm
-    check_slots(server, hasty_service)
+    assert log.is_clean
+    check_slots(server, short_timeout_service)
 
 
 def test_clients_that_leave_cost_nothing(
@@ -609,13 +617,13 @@ def test_clients_that_leave_cost_nothing(
                 socket.create_connection(("127.0.0.1", service.port))
             )
             client.sendall(request if number % 2 else request[:-5])
-        wait_until(lambda: len(waiting(server)) == SLOTS)
+        wait_until(lambda: len(find_waiting_sessions(server)) == SLOTS)
     check_slots(server, service)
     report(
         f"{texts(server).count('left behind')} of 100 writes done, {len(log.failures)} refused"
     )
     assert "[ERROR]" not in str(log)
-    assert log.calm
+    assert log.is_clean
 
 
 # SQLite
@@ -645,24 +653,27 @@ def test_four_workers_share_a_file_that_survives_their_end(
     file = tmp_path / "notes.db"
     variables = {"DATABASE_URL": f"sqlite:///{file}"}
     with Service.gunicorn(tmp_path, WEB_CONCURRENCY="4", **variables) as service:
-        complete(service, workers=4)
+        wait_for_workers(service, workers=4)
         log = Log(service)
         with Load(service) as load:
-            load.proceed(2 * WRITES)
+            load.wait_for_writes(2 * WRITES)
             for process in processes(service):
                 process.send_signal(number)
             service.process.wait(5)
-    with Service.python(tmp_path, **variables) as again, Crowd(again) as crowd:
+    with (
+        Service.python(tmp_path, **variables) as second_service,
+        Crowd(second_service) as crowd,
+    ):
         crowd.get("/readyz")
         assert statuses(crowd.answers()) == {200: 1}
-        stored = check_file(file)
+        stored_texts = check_file(file)
     report(load)
-    assert not load.untrue(stored)
+    assert not load.find_mismatches(stored_texts)
     assert load.answers.keys() <= {"200", "201", CUT_OFF, UNREACHABLE}
     if number == signal.SIGTERM:
-        assert not load.told(CUT_OFF) & set(stored)
+        assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
     assert not log.failures
-    assert log.calm
+    assert log.is_clean
 
 
 def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -> None:
@@ -670,17 +681,17 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -
     file = tmp_path / "notes.db"
     variables = {"DATABASE_URL": f"sqlite:///{file}", "DB_TIMEOUT": "1"}
     with Service.gunicorn(tmp_path, **variables) as service, Crowd(service) as crowd:
-        complete(service)
+        wait_for_workers(service)
         log = Log(service)
-        with sqlite(file) as other:
-            other.execute("BEGIN EXCLUSIVE")
+        with sqlite(file) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
             crowd.post(*["locked out"] * 4)
             crowd.get(*["/notes/"] * 4, "/readyz")
             answers = crowd.answers()
             crowd.post("patient")
             crowd.get(*["/readyz"] * 20)  # once these are answered, the write waits
-            wait_until(lambda: sum(future.done() for future in crowd.sent) == 20)
-            other.execute("ROLLBACK")
+            wait_until(lambda: sum(future.done() for future in crowd.futures) == 20)
+            connection.execute("ROLLBACK")
         patient = crowd.answers()[:1]
     report(
         f"writes {statuses(answers[:4])} after {slowest(answers[:4]):.2f} s, "
@@ -693,7 +704,7 @@ def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -
     assert statuses(patient) == {201: 1}
     assert check_file(file) == ["patient"]
     assert len(log.failures) == 4
-    assert log.calm
+    assert log.is_clean
 
 
 @contextmanager
@@ -702,9 +713,9 @@ def small_disk(folder: Path) -> Iterator[Path]:
     require_programs("mount")
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True)
-    if mounted.returncode:
-        skip(mounted.stderr.strip())
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        skip(result.stderr.strip())
     try:
         yield folder
     finally:
@@ -719,13 +730,13 @@ def test_full_disk_stops_writes_alone(tmp_path: Path, report: Report) -> None:
             Service.gunicorn(tmp_path, DATABASE_URL=f"sqlite:///{file}") as service,
             Crowd(service) as crowd,
         ):
-            complete(service)
+            wait_for_workers(service)
             log = Log(service)
             crowd.post("before")
             assert statuses(crowd.answers()) == {201: 1}
-            with filler.open("wb", buffering=0) as other, suppress(OSError):
+            with filler.open("wb", buffering=0) as stream, suppress(OSError):
                 while True:
-                    other.write(bytes(4096))
+                    stream.write(bytes(4096))
             crowd.post(*["no room" * 1000] * 8)
             crowd.get(*["/notes/", "/readyz"] * 4)
             answers = crowd.answers()
@@ -737,7 +748,7 @@ def test_full_disk_stops_writes_alone(tmp_path: Path, report: Report) -> None:
         assert statuses(answers[8:]) == {200: 8}
         assert check_file(file) == ["before", "after"]
         assert len(log.failures) == 8
-        assert log.calm
+        assert log.is_clean
 
 
 @pytest.mark.parametrize("name", ["notes.db", "."], ids=["file", "folder"])
@@ -760,4 +771,4 @@ def test_read_only_file_or_folder_is_named_at_the_start(
         service.stop()
     assert status != 0
     assert "DATABASE_URL" in service.log.read_text()
-    assert Log(service, whole=True).calm
+    assert Log(service, from_start=True).is_clean

@@ -78,9 +78,9 @@ def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> N
                 "template1",
             )
     assert 1 <= int(sessions) <= 3
-    logged = warnings(service)
-    assert bool(logged) is (parameter == "")
-    assert all("set statement_cache_size=0" in line for line in logged)
+    log_lines = warnings(service)
+    assert bool(log_lines) is (parameter == "")
+    assert all("set statement_cache_size=0" in line for line in log_lines)
 
 
 # A failover
@@ -93,18 +93,20 @@ def test_failover_loses_nothing(tmp_path: Path) -> None:
         primary.configure(synchronous_standby_names="*")
         primary.control("reload")
         state = "SELECT sync_state FROM pg_stat_replication"
-        wait_until(lambda: primary.sql(state) == "sync\n", what="a synchronous standby")
+        wait_until(
+            lambda: primary.sql(state) == "sync\n", description="a synchronous standby"
+        )
         hosts = f"127.0.0.1:{primary.port},127.0.0.1:{second.port}"
         url = f"postgresql://postgres@{hosts}/notes?target_session_attrs=read-write"
         with Service.gunicorn(tmp_path, DATABASE_URL=url) as service:
             with TimedLoad(service) as load:
-                load.proceed(100)
+                load.wait_for_writes(100)
                 primary.stop("immediate")
                 second.control("promote")
-                load.proceed(100)
-            stored = texts(second, "notes")
+                load.wait_for_writes(100)
+            stored_texts = texts(second, "notes")
     print(f"{load}, {len(load.failed_reads)} reads failed for {load.gap:.2f} s")
-    assert not load.untrue(stored)
+    assert not load.find_mismatches(stored_texts)
     assert load.writes.keys() <= {"201", "503", "504"}
     assert load.reads.keys() <= {"200", "503"}
     assert load.gap < POOL_TIMEOUT
@@ -119,42 +121,44 @@ def test_demoted_primary_is_left(tmp_path: Path) -> None:
         wait_until(lambda: "notes" in second.sql("SELECT datname FROM pg_database"))
         with Service.python(tmp_path, DATABASE_URL=url) as service:
             with Load(service) as load:
-                load.proceed(100)
+                load.wait_for_writes(100)
                 primary.configure(default_transaction_read_only="on")
                 primary.control("reload")
                 second.control("promote")
-                load.proceed(100)
-            left = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'notes'"
-            kept = int(primary.sql(left, "template1"))
-            stored = texts(second, "notes") + texts(primary, "notes")
+                load.wait_for_writes(100)
+            query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'notes'"
+            connections = int(primary.sql(query, "template1"))
+            stored_texts = texts(second, "notes") + texts(primary, "notes")
     print(load)
-    assert kept == 0
+    assert connections == 0
     # What came before the failover is on both, and so stored twice.
-    assert not {"lost", "refused but stored"} & load.untrue(stored).keys()
+    assert not {"lost", "refused but stored"} & load.find_mismatches(stored_texts).keys()
     assert load.reads.keys() == {"200"}
     assert load.writes.keys() <= {"201", "503"}
 
 
-@pytest.mark.parametrize("waiting", [0, 2], ids=["no answer", "no room"])
+@pytest.mark.parametrize("queue_length", [0, 2], ids=["no answer", "no room"])
 def test_silent_first_host_does_not_starve_the_second(
-    waiting: int, postgres: Postgres, tmp_path: Path
+    queue_length: int, postgres: Postgres, tmp_path: Path
 ) -> None:
     """Beside a host that accepts and says nothing, or does not even accept, all are served."""
     postgres.create_database("beside")
-    with socket.create_server(("127.0.0.1", 0), backlog=0 if waiting else 100) as silent:
-        address = silent.getsockname()
-        others = [
-            socket.socket() for _ in range(waiting)
+    with socket.create_server(
+        ("127.0.0.1", 0), backlog=0 if queue_length else 100
+    ) as silent_server:
+        address = silent_server.getsockname()
+        sockets = [
+            socket.socket() for _ in range(queue_length)
         ]  # one more than the backlog takes
-        for other in others:
-            other.setblocking(False)
-            other.connect_ex(address)
+        for queue_socket in sockets:
+            queue_socket.setblocking(False)
+            queue_socket.connect_ex(address)
         hosts = f"127.0.0.1:{address[1]},127.0.0.1:{postgres.port}"
         url = f"postgresql://postgres@{hosts}/beside"
         with Service.python(tmp_path, DATABASE_URL=url) as service, Load(service) as load:
-            load.proceed(100)
-        for other in others:
-            other.close()
+            load.wait_for_writes(100)
+        for queue_socket in sockets:
+            queue_socket.close()
     print(load)
     assert load.writes.keys() == {"201"}
     assert load.reads.keys() == {"200"}
@@ -167,27 +171,32 @@ def test_any_instance_answers_any_request(postgres: Postgres, tmp_path: Path) ->
     """What one instance stores, another reads, lists and changes, under the same ETag."""
     url = postgres.create_database("shared")
     with (
-        Service.python(tmp_path, DATABASE_URL=url) as one,
-        Service.python(tmp_path, DATABASE_URL=url) as two,
-        httpx2.Client(base_url=one.url) as first,
-        httpx2.Client(base_url=two.url) as second,
+        Service.python(tmp_path, DATABASE_URL=url) as first_service,
+        Service.python(tmp_path, DATABASE_URL=url) as second_service,
+        httpx2.Client(base_url=first_service.url) as first,
+        httpx2.Client(base_url=second_service.url) as second,
     ):
-        made = first.post("/notes/", json={"text": "a"})
-        path, tag = made.headers["Location"], made.headers["ETag"]
-        seen = second.get(path)
-        assert (seen.json(), seen.headers["ETag"]) == (made.json(), tag)
+        post_response = first.post("/notes/", json={"text": "a"})
+        path, tag = post_response.headers["Location"], post_response.headers["ETag"]
+        get_response = second.get(path)
+        assert (get_response.json(), get_response.headers["ETag"]) == (
+            post_response.json(),
+            tag,
+        )
         assert second.get(path, headers={"If-None-Match": tag}).status_code == 304
-        changed = second.patch(path, json={"text": "b"}, headers={"If-Match": tag})
-        assert changed.status_code == 200
+        patch_response = second.patch(path, json={"text": "b"}, headers={"If-Match": tag})
+        assert patch_response.status_code == 200
         assert (
-            first.put(path, json=made.json(), headers={"If-Match": tag}).status_code
+            first.put(
+                path, json=post_response.json(), headers={"If-Match": tag}
+            ).status_code
             == 412
         )
-        after = first.post("/notes/", json={"text": "c"}).json()
+        new_note = first.post("/notes/", json={"text": "c"}).json()
         page = first.get("/notes/?take=1")
-        assert page.json() == [changed.json()]
+        assert page.json() == [patch_response.json()]
         link = page.links["next"]["url"]
-        assert second.get(f"/notes/{link}").json() == [after]
+        assert second.get(f"/notes/{link}").json() == [new_note]
 
 
 def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> None:
@@ -201,18 +210,18 @@ def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> 
             variables = {"DATABASE_URL": url, "PORT": str(port), "WEB_CONCURRENCY": "1"}
             return stack.enter_context(Service.gunicorn(tmp_path, **variables))
 
-        running = [start(port) for port in ports[:2]]
+        services = [start(port) for port in ports[:2]]
         balancer = stack.enter_context(Balancer(tmp_path, *ports))
         with Load(balancer) as load:
-            for port, old in zip(ports[2:], running, strict=True):
-                load.proceed(100)
+            for port, old_service in zip(ports[2:], services, strict=True):
+                load.wait_for_writes(100)
                 start(port).wait("/readyz")
                 balancer.await_instance(port)
-                balancer.drain(old.port)
-                assert old.stop() == 0
-            load.proceed(100)
+                balancer.drain(old_service.port)
+                assert old_service.stop() == 0
+            load.wait_for_writes(100)
     print(load)
-    assert not load.untrue(texts(postgres, "rolling"))
+    assert not load.find_mismatches(texts(postgres, "rolling"))
     assert load.writes.keys() == {"201"}
     assert load.reads.keys() == {"200"}
 
@@ -232,10 +241,12 @@ def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
             sessions = (
                 "SELECT count(*) FROM pg_stat_activity WHERE usename = 'application'"
             )
-            opened = int(server.sql(sessions))
-    print(f"{statuses(answers)}, slowest {slowest(answers):.2f} s, {opened} connections")
+            connections = int(server.sql(sessions))
+    print(
+        f"{statuses(answers)}, slowest {slowest(answers):.2f} s, {connections} connections"
+    )
     assert statuses(answers) == {201: 300, 200: 300}
-    assert 8 < opened <= 16
+    assert 8 < connections <= 16
     assert not warnings(service)
 
 
@@ -243,7 +254,7 @@ def test_eight_workers_share_twenty_connections(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def slug() -> Path:
+def program_folder() -> Path:
     """A folder of programs that requirements.txt alone brings, kept until that file changes."""
     requirements = ROOT / "requirements.txt"
     version = hashlib.sha256(
@@ -270,24 +281,24 @@ def slug() -> Path:
 
 
 def test_procfile_serves_as_on_heroku(
-    slug: Path, postgres: Postgres, tmp_path: Path
+    program_folder: Path, postgres: Postgres, tmp_path: Path
 ) -> None:
     """With what requirements.txt brings, the Procfile's line serves until SIGTERM ends it all."""
     url = postgres.create_database("heroku").replace("postgresql:", "postgres:")
     line = (ROOT / "Procfile").read_text().removeprefix("web:").strip()
     variables = {
-        "PATH": f"{slug}:/usr/bin:/bin",
+        "PATH": f"{program_folder}:/usr/bin:/bin",
         "XDG_RUNTIME_DIR": str(tmp_path),
         "DATABASE_URL": url,
         "WEB_CONCURRENCY": "2",
     }
     with (
         Service(["/bin/sh", "-c", f"exec {line}"], tmp_path, **variables) as service,
-        httpx2.Client(base_url=service.url) as idle,
+        httpx2.Client(base_url=service.url) as idle_client,
     ):
-        assert idle.get("/readyz").json() == {"status": "ok"}
+        assert idle_client.get("/readyz").json() == {"status": "ok"}
         with Load(service) as load:
-            load.proceed(100)
+            load.wait_for_writes(100)
             master = psutil.Process(service.process.pid)
             processes = [master, *master.children(recursive=True)]
             for process in processes:
@@ -296,7 +307,7 @@ def test_procfile_serves_as_on_heroku(
     print(load)
     assert len(processes) == 3
     assert not any(process.is_running() for process in processes)
-    assert not load.untrue(texts(postgres, "heroku"))
+    assert not load.find_mismatches(texts(postgres, "heroku"))
     assert "Traceback" not in service.log.read_text()
     assert "ERROR" not in service.log.read_text()
 

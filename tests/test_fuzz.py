@@ -32,14 +32,14 @@ fuzz = settings(
 # What requests are made of: most is nearly right, so that it gets far, and the rest is anything.
 
 
-def mostly(
-    usual: st.SearchStrategy[Any], *others: st.SearchStrategy[Any]
+def prefer(
+    default: st.SearchStrategy[Any], *others: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Any]:
     """Draw from the first strategy nine times in ten."""
-    return st.integers(0, 9).flatmap(lambda n: usual if n < 9 else st.one_of(others))
+    return st.integers(0, 9).flatmap(lambda n: default if n < 9 else st.one_of(others))
 
 
-def encoded(text: str) -> bytes:
+def encode(text: str) -> bytes:
     """Return text in UTF-8, in which a lone surrogate is an error that stays."""
     return text.encode("utf-8", "surrogatepass")
 
@@ -118,32 +118,32 @@ JSON = st.recursive(
     max_leaves=5,
 )
 NOTES = st.fixed_dictionaries(
-    {"text": mostly(TEXTS, JSON, LONG_TEXTS)},
-    optional={"completed": mostly(st.booleans(), JSON), "id": JSON, "extra": JSON},
+    {"text": prefer(TEXTS, JSON, LONG_TEXTS)},
+    optional={"completed": prefer(st.booleans(), JSON), "id": JSON, "extra": JSON},
 )
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
     """Draw a body: a note, other JSON, or what only begins as JSON."""
-    document = draw(mostly(NOTES, JSON))
+    document = draw(prefer(NOTES, JSON))
     text = json.dumps(document, ensure_ascii=draw(st.booleans()))
-    form = draw(mostly(st.none(), st.sampled_from(["cut", "deep", "huge", "twice"])))
-    broken = {
+    form = draw(prefer(st.none(), st.sampled_from(["cut", "deep", "huge", "twice"])))
+    broken_texts = {
         "cut": text[: draw(st.integers(0, 30))],
         "deep": '{"text":' * 1_000 + text,
         "huge": '{"text": 1e999, "completed": ' + "1" * 5_000 + "}",
         "twice": '{"text": "a", "text": ' + text + "}",
     }
     encoding = draw(
-        mostly(st.just("utf-8"), st.sampled_from(["utf-8-sig", "utf-16", "utf-32"]))
+        prefer(st.just("utf-8"), st.sampled_from(["utf-8-sig", "utf-16", "utf-32"]))
     )
-    return str(broken.get(form, text)).encode(encoding, "surrogatepass")
+    return str(broken_texts.get(form, text)).encode(encoding, "surrogatepass")
 
 
 # Stand for the id of the newest note, and for the ETag that was last seen.
 NEWEST, SEEN = b"-NEWEST-", b"-SEEN-"
-NOTE = mostly(
+NOTE = prefer(
     st.just(f"/notes/{NEWEST.decode()}/"),
     st.builds("/notes/{}{}".format, NUMBERS, st.sampled_from(["/", ""])),
 )
@@ -155,7 +155,7 @@ ANY |= TEXTS.map("/{}".format)
 METHODS = st.sampled_from(
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "BREW"]
 )
-CALLS = mostly(
+CALLS = prefer(
     st.one_of(
         st.tuples(st.just("GET"), LIST),
         st.tuples(st.just("POST"), LIST),
@@ -166,17 +166,17 @@ CALLS = mostly(
 
 
 @st.composite
-def starts(draw: st.DrawFn) -> bytes:
+def request_lines(draw: st.DrawFn) -> bytes:
     """Draw a method, a path and a query: percent-encoded, or with bytes as they are."""
     method, path = draw(CALLS)
-    values = mostly(NUMBERS | WORDS, TEXTS)
-    parameters = draw(st.lists(st.tuples(mostly(NAMES, TEXTS), values), max_size=3))
-    query = urlencode([(encoded(name), encoded(value)) for name, value in parameters])
-    odd: bytes = draw(mostly(st.just(b""), st.binary(max_size=20)))
-    return f"{method} {quote_from_bytes(encoded(path))}?{query}".encode() + odd
+    values = prefer(NUMBERS | WORDS, TEXTS)
+    parameters = draw(st.lists(st.tuples(prefer(NAMES, TEXTS), values), max_size=3))
+    query = urlencode([(encode(name), encode(value)) for name, value in parameters])
+    suffix: bytes = draw(prefer(st.just(b""), st.binary(max_size=20)))
+    return f"{method} {quote_from_bytes(encode(path))}?{query}".encode() + suffix
 
 
-CONTENT_TYPES = mostly(
+CONTENT_TYPES = prefer(
     st.sampled_from(
         [*[b"application/json"] * 4, b"application/merge-patch+json", b"text/plain"]
     ),
@@ -184,7 +184,7 @@ CONTENT_TYPES = mostly(
     st.binary(max_size=10),
 )
 OTHER_HEADERS = st.tuples(
-    mostly(
+    prefer(
         st.sampled_from(
             [b"If-Match", b"If-None-Match", b"Origin", b"Accept", b"Authorization"]
         ),
@@ -196,7 +196,7 @@ OTHER_HEADERS = st.tuples(
         ),
         st.binary(min_size=1, max_size=10),
     ),
-    mostly(
+    prefer(
         st.sampled_from(
             [SEEN, SEEN, b"*", b'W/"a", "b"', b"null", b"https://app.example"]
         ),
@@ -210,7 +210,7 @@ def requests(draw: st.DrawFn) -> bytes:
     """Draw a request; its framing alone is always right."""
     headers = [(b"Content-Type", draw(CONTENT_TYPES))]
     headers += draw(st.lists(OTHER_HEADERS, max_size=2))
-    body = draw(mostly(bodies(), st.binary(max_size=40)))
+    body = draw(prefer(bodies(), st.binary(max_size=40)))
     if draw(st.booleans()):
         headers.append((b"Transfer-Encoding", b"chunked"))
         halves = [half for half in (body[:7], body[7:]) if half]
@@ -222,7 +222,7 @@ def requests(draw: st.DrawFn) -> bytes:
         headers.append((b"Content-Length", b"%d" % len(body)))
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
     return b"%b HTTP/1.1\r\nHost: notes.example\r\n%b\r\n%b" % (
-        draw(starts()),
+        draw(request_lines()),
         lines,
         body,
     )
@@ -264,10 +264,14 @@ def services(
     limits["WEB_CONCURRENCY"] = "1"
     urls = f"sqlite:///{folder}/notes.db", postgres.create_database("fuzz")
     with (
-        Service.gunicorn(folder, request.param, DATABASE_URL=urls[0], **limits) as sqlite,
-        Service.gunicorn(folder, request.param, DATABASE_URL=urls[1], **limits) as other,
+        Service.gunicorn(
+            folder, request.param, DATABASE_URL=urls[0], **limits
+        ) as sqlite_service,
+        Service.gunicorn(
+            folder, request.param, DATABASE_URL=urls[1], **limits
+        ) as postgres_service,
     ):
-        yield sqlite, other
+        yield sqlite_service, postgres_service
 
 
 NOT_THE_SERVICES_OWN = (b"Invalid HTTP request received.", b"Disallowed CORS ")
@@ -276,22 +280,22 @@ NOT_THE_SERVICES_OWN = (b"Invalid HTTP request received.", b"Disallowed CORS ")
 def test_no_request_breaks_the_service(services: tuple[Service, Service]) -> None:
     """Every answer is below 500, is the same on both databases, and tells no inside of them."""
     statuses: Counter[int] = Counter()
-    known = {NEWEST: b"1", SEEN: b"*"}
+    values = {NEWEST: b"1", SEEN: b"*"}
 
     @fuzz
     @given(requests())
     def ask_both(request: bytes) -> None:
-        for name, value in known.items():
+        for name, value in values.items():
             request = request.replace(name, value)
         on_sqlite, on_postgres = (ask(service, request) for service in services)
         assert on_sqlite == on_postgres
         status, headers, body = on_sqlite
         statuses[status] += 1
         if status == 201:
-            made = json.loads(body)
-            newest = made[-1] if isinstance(made, list) else made
-            known[NEWEST] = str(newest["id"]).encode()
-        known[SEEN] = headers.get("etag", "*").encode()
+            document = json.loads(body)
+            newest = document[-1] if isinstance(document, list) else document
+            values[NEWEST] = str(newest["id"]).encode()
+        values[SEEN] = headers.get("etag", "*").encode()
         assert status < 500
         if status >= 400 and body and not body.startswith(NOT_THE_SERVICES_OWN):
             members = {"type", "title", "status", "detail", "message"}

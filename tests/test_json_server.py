@@ -97,8 +97,8 @@ def service(
     with (
         Service.gunicorn(
             folder, "examples.json_server:app", DATABASE_URL=database
-        ) as running,
-        httpx2.Client(base_url=running.url, headers={"Origin": ORIGIN}) as client,
+        ) as server,
+        httpx2.Client(base_url=server.url, headers={"Origin": ORIGIN}) as client,
     ):
         for text, completed in zip(TEXTS, COMPLETED, strict=True):
             client.post("/notes", json={"text": text, "completed": completed})
@@ -124,12 +124,12 @@ def pair(
         "db.json",
     ]
     with (folder / "log").open("w") as log:
-        nothing = subprocess.DEVNULL
+        devnull = subprocess.DEVNULL
         process = subprocess.Popen(
-            command, cwd=folder, stdin=nothing, stdout=log, stderr=log
+            command, cwd=folder, stdin=devnull, stdout=log, stderr=log
         )
     try:
-        wait_until(lambda: is_listening(port), what="json-server")
+        wait_until(lambda: is_listening(port), description="json-server")
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
             yield Pair(service, client, [note["id"] for note in notes])
     finally:
@@ -266,9 +266,9 @@ def test_some_queries_have_another_answer(pair: Pair, query: str) -> None:
 @pytest.mark.parametrize("query", REFUSED)
 def test_what_cannot_be_answered_is_422(pair: Pair, query: str) -> None:
     """What only json-server answers is 422 in the client's names, never another list."""
-    answer, blamed = REFUSED[query]
+    answer, parameters = REFUSED[query]
     assert pair.read(pair.json_server, query)[:3] == answer
-    assert problem(pair.service.get(f"/notes?{query}"), *blamed) == 422
+    assert problem(pair.service.get(f"/notes?{query}"), *parameters) == 422
 
 
 def test_the_documentation_lists_every_difference() -> None:
@@ -328,13 +328,23 @@ def test_an_unknown_name_is_told_those_that_there_are(service: httpx2.Client) ->
     response = service.get("/notes?completed=true&_embed=comments")
     assert problem(response, "_embed") == 422
     _, _, names = response.json()["message"].partition("The list takes ")
-    theirs = {"_page", "_limit", "_per_page", "_start", "_end", "_sort", "_order"}
-    own = {"skip", "take", "sort", "after", "count", "completed", "text", "q", "id"}
-    assert theirs | own | {"text_like"} <= {*names.rstrip(".").split(", ")}
+    json_server_names = {
+        "_page",
+        "_limit",
+        "_per_page",
+        "_start",
+        "_end",
+        "_sort",
+        "_order",
+    }
+    own_names = {"skip", "take", "sort", "after", "count", "completed", "text", "q", "id"}
+    assert json_server_names | own_names | {"text_like"} <= {
+        *names.rstrip(".").split(", ")
+    }
 
 
 @pytest.mark.parametrize(
-    ("query", "blamed"),
+    ("query", "fields"),
     [
         ("_limit=abc", "_limit"),
         (f"_page={'9' * 5_000}", "_page"),
@@ -352,11 +362,11 @@ def test_an_unknown_name_is_told_those_that_there_are(service: httpx2.Client) ->
     ids=lambda value: value[:24],
 )
 def test_a_422_blames_what_was_sent(
-    service: httpx2.Client, query: str, blamed: str
+    service: httpx2.Client, query: str, fields: str
 ) -> None:
     """Whoever finds the error, the names in it are those of the query."""
     response = service.get(f"/notes?{query}")
-    assert problem(response, *(blamed.split() or [blamed])) == 422
+    assert problem(response, *(fields.split() or [fields])) == 422
 
 
 @pytest.mark.parametrize(
@@ -393,21 +403,21 @@ def test_links_are_relative_and_lead_on(service: httpx2.Client, query: str) -> N
         assert target.startswith("?")
         response = service.get(f"/notes{target}")
         notes += response.json()
-    everything = service.get("/notes").json()
+    all_notes = service.get("/notes").json()
     if "_start" in query:
-        everything = everything[3:]
-    assert sorted(note["id"] for note in notes) == [note["id"] for note in everything]
+        all_notes = all_notes[3:]
+    assert sorted(note["id"] for note in notes) == [note["id"] for note in all_notes]
 
 
 def test_a_known_page_is_304(service: httpx2.Client) -> None:
     """A page that If-None-Match names is 304, with its links and its total."""
-    known = service.get("/notes?_page=2")
-    again = service.get(
-        "/notes?_page=2", headers={"If-None-Match": known.headers["ETag"]}
+    first = service.get("/notes?_page=2")
+    second = service.get(
+        "/notes?_page=2", headers={"If-None-Match": first.headers["ETag"]}
     )
-    assert (again.status_code, again.content) == (304, b"")
+    assert (second.status_code, second.content) == (304, b"")
     for name in ("ETag", "Link", "X-Total-Count"):
-        assert again.headers[name] == known.headers[name]
+        assert second.headers[name] == first.headers[name]
 
 
 @pytest.mark.parametrize("path", ["/notes", "/notes/"])
@@ -419,8 +429,8 @@ def test_head_and_both_paths_are_translated(service: httpx2.Client, path: str) -
     assert [note["text"] for note in page.json()] == TEXTS[5:10]
     for name in ("Link", "X-Total-Count", "ETag", "Access-Control-Expose-Headers"):
         assert head.headers[name] == page.headers[name]
-    refused = service.head(f"{path}?_embed=comments")
-    assert (refused.status_code, refused.content) == (422, b"")
+    error_response = service.head(f"{path}?_embed=comments")
+    assert (error_response.status_code, error_response.content) == (422, b"")
 
 
 def test_only_lists_are_translated(service: httpx2.Client) -> None:
@@ -453,12 +463,12 @@ def test_a_root_path_is_no_part_of_a_list(
     ]
     folder = tmp_path_factory.mktemp("root")
     variables = {"DATABASE_URL": empty_database, "PORT": port}
-    with Service([*command, "--root-path", "/api"], folder, **variables) as running:
+    with Service([*command, "--root-path", "/api"], folder, **variables) as service:
         answer = httpx2.get(
-            f"{running.url}/notes?_embed=comments", headers={"Origin": ORIGIN}
+            f"{service.url}/notes?_embed=comments", headers={"Origin": ORIGIN}
         )
         assert problem(answer, "_embed") == 422
-        page = httpx2.get(f"{running.url}/notes?_page=1")
+        page = httpx2.get(f"{service.url}/notes?_page=1")
         assert page.headers["X-Total-Count"] == "0"
 
 
@@ -478,8 +488,8 @@ def inventory(
     variables = {"DATABASE_URL": database, "API_KEYS": KEY}
     headers = {"Origin": ORIGIN, "Authorization": f"Bearer {KEY}"}
     with (
-        Service.gunicorn(folder, "tests.inventory:app", **variables) as running,
-        httpx2.Client(base_url=running.url, headers=headers) as client,
+        Service.gunicorn(folder, "tests.inventory:app", **variables) as server,
+        httpx2.Client(base_url=server.url, headers=headers) as client,
     ):
         yield client
 
@@ -520,7 +530,7 @@ def test_a_list_is_asked_in_its_own_words(
 
 
 @pytest.mark.parametrize(
-    ("query", "blamed"),
+    ("query", "fields"),
     [
         ("shelves/7/labels?_sort=name", "_sort"),
         ("shelves/7/labels?_limit=4", "_limit"),
@@ -530,10 +540,10 @@ def test_a_list_is_asked_in_its_own_words(
     ],
 )
 def test_a_list_takes_only_what_it_can_answer(
-    inventory: httpx2.Client, query: str, blamed: str
+    inventory: httpx2.Client, query: str, fields: str
 ) -> None:
     """A list without an order, pages or a search of one text takes none of theirs."""
-    assert problem(inventory.get(f"/{query}"), blamed) == 422
+    assert problem(inventory.get(f"/{query}"), fields) == 422
 
 
 def test_a_list_without_pages_holds_what_it_may(inventory: httpx2.Client) -> None:
@@ -569,7 +579,7 @@ def test_without_paging_a_list_holds_a_thousand(
             " SELECT 'count to 1,001', false FROM numbers"
         )
         page = inventory.get("/notes", params={"text_like": "count to"})
-        rest = inventory.get(page.url.join(page.links["next"]["url"]))
+        next_page = inventory.get(page.url.join(page.links["next"]["url"]))
         sql("DELETE FROM notes WHERE text = 'count to 1,001'")
-    assert (len(page.json()), len(rest.json())) == (1_000, 1)
-    assert page.headers["X-Total-Count"] == rest.headers["X-Total-Count"] == "1001"
+    assert (len(page.json()), len(next_page.json())) == (1_000, 1)
+    assert page.headers["X-Total-Count"] == next_page.headers["X-Total-Count"] == "1001"

@@ -18,88 +18,88 @@ CALLS = 500  # before and after each fault
 OLD, NEW = Note("old", completed=False), Note("new", completed=False)
 
 
-def call(
+def make_call(
     method: str,
-    called: float,
-    returned: float,
+    call_time: float,
+    return_time: float,
     status: int,
     answer: Note | None = None,
     *,
-    sent: Note | None = None,
-    expected: Note | None = None,
+    note: Note | None = None,
+    if_match: Note | None = None,
 ) -> Call:
     """Return a call that sends a whole note."""
-    members = sent._asdict() if sent else {}
-    return Call(method, called, returned, members, expected, status, answer)
+    members = note._asdict() if note else {}
+    return Call(method, call_time, return_time, members, if_match, status, answer)
 
 
-CREATED = call("POST", 0, 1, 201, OLD, sent=OLD)
-CHANGED = call("PUT", 2, 3, 200, NEW, sent=NEW)
+CREATED = make_call("POST", 0, 1, 201, OLD, note=OLD)
+CHANGED = make_call("PUT", 2, 3, 200, NEW, note=NEW)
 DONE_NOTE = OLD._replace(completed=True)
 DONE = Call("PATCH", 4, 5, {"completed": True}, None, 200, DONE_NOTE)
-UNKNOWN = call("PUT", 2, math.inf, 504, sent=NEW)
+UNKNOWN = make_call("PUT", 2, math.inf, 504, note=NEW)
 
 POSSIBLE = {
-    "a call after another": [CREATED, CHANGED, call("GET", 4, 5, 200, NEW)],
+    "a call after another": [CREATED, CHANGED, make_call("GET", 4, 5, 200, NEW)],
     "a read beside a write, of either note": [
         CREATED,
         CHANGED,
-        call("GET", 2, 3, 200, OLD),
-        call("GET", 2, 3, 200, NEW),
+        make_call("GET", 2, 3, 200, OLD),
+        make_call("GET", 2, 3, 200, NEW),
     ],
     "a write that is done after its 504": [
         CREATED,
         UNKNOWN,
-        call("GET", 4, 5, 200, OLD),
-        call("GET", 6, 7, 200, NEW),
+        make_call("GET", 4, 5, 200, OLD),
+        make_call("GET", 6, 7, 200, NEW),
     ],
     "a write that is never done after its 504": [
         CREATED,
         UNKNOWN,
-        call("GET", 4, 5, 200, OLD),
+        make_call("GET", 4, 5, 200, OLD),
     ],
     "a 412 for a note that is changed at the same time": [
         CREATED,
         CHANGED,
-        call("PUT", 2, 3, 412, sent=OLD, expected=OLD),
+        make_call("PUT", 2, 3, 412, note=OLD, if_match=OLD),
     ],
     "a 404 for a note that is deleted at the same time": [
         CREATED,
-        call("DELETE", 2, 3, 200, OLD),
-        call("GET", 2, 3, 404),
+        make_call("DELETE", 2, 3, 200, OLD),
+        make_call("GET", 2, 3, 404),
     ],
 }
 IMPOSSIBLE = {
-    "a lost update": [CREATED, CHANGED, call("GET", 4, 5, 200, OLD)],
+    "a lost update": [CREATED, CHANGED, make_call("GET", 4, 5, 200, OLD)],
     "an update that another one undoes": [CREATED, CHANGED, DONE],
     "two writes to the same version": [
         CREATED,
-        call("PUT", 2, 4, 200, NEW, sent=NEW, expected=OLD),
-        call("PUT", 3, 5, 200, DONE_NOTE, sent=DONE_NOTE, expected=OLD),
+        make_call("PUT", 2, 4, 200, NEW, note=NEW, if_match=OLD),
+        make_call("PUT", 3, 5, 200, DONE_NOTE, note=DONE_NOTE, if_match=OLD),
     ],
     "two reads that see a write come and go": [
         CREATED,
-        call("PUT", 2, 9, 200, NEW, sent=NEW),
-        call("GET", 3, 4, 200, NEW),
-        call("GET", 5, 6, 200, OLD),
+        make_call("PUT", 2, 9, 200, NEW, note=NEW),
+        make_call("GET", 3, 4, 200, NEW),
+        make_call("GET", 5, 6, 200, OLD),
     ],
     "a write that is done twice after its 504": [
         CREATED,
         UNKNOWN,
-        call("GET", 4, 5, 200, NEW),
-        call("PUT", 6, 7, 200, OLD, sent=OLD),
-        call("GET", 8, 9, 200, NEW),
+        make_call("GET", 4, 5, 200, NEW),
+        make_call("PUT", 6, 7, 200, OLD, note=OLD),
+        make_call("GET", 8, 9, 200, NEW),
     ],
     "a 412 for the version that is there": [
         CREATED,
-        call("PUT", 2, 3, 412, sent=NEW, expected=OLD),
+        make_call("PUT", 2, 3, 412, note=NEW, if_match=OLD),
     ],
     "a note that is there after it was deleted": [
         CREATED,
-        call("DELETE", 2, 3, 200, OLD),
-        call("GET", 4, 5, 200, OLD),
+        make_call("DELETE", 2, 3, 200, OLD),
+        make_call("GET", 4, 5, 200, OLD),
     ],
-    "an answer with another status": [CREATED, call("GET", 2, 3, 500)],
+    "an answer with another status": [CREATED, make_call("GET", 2, 3, 500)],
 }
 
 
@@ -124,12 +124,12 @@ def test_lost_update_is_found(tmp_path: Path) -> None:
         Clients(service) as clients,
     ):
         for _ in range(10):
-            clients.proceed(20)
-            kept = sql("SELECT id, text FROM notes").fetchall()
-            clients.proceed(20)
-            for note_id, text in kept:
+            clients.wait_for_calls(20)
+            rows = sql("SELECT id, text FROM notes").fetchall()
+            clients.wait_for_calls(20)
+            for note_id, text in rows:
                 sql(f"UPDATE notes SET text = '{text}' WHERE id = {note_id}")
-        clients.proceed(20)
+        clients.wait_for_calls(20)
     assert clients.contradictions()
 
 
@@ -166,10 +166,10 @@ def test_answers_on_sqlite_fit_one_order(tmp_path: Path) -> None:
         Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
         Clients(service) as clients,
     ):
-        clients.proceed(CALLS)
+        clients.wait_for_calls(CALLS)
         for _ in range(SOAK):
             kill_worker(service)
-            clients.proceed(CALLS)
+            clients.wait_for_calls(CALLS)
     check(clients)
 
 
@@ -180,11 +180,11 @@ def test_answers_on_postgres_fit_one_order(server: Postgres, tmp_path: Path) -> 
         Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
         Clients(service) as clients,
     ):
-        clients.proceed(CALLS)
+        clients.wait_for_calls(CALLS)
         for _ in range(SOAK):
             kill_worker(service)
-            clients.proceed(CALLS)
+            clients.wait_for_calls(CALLS)
             for mode in ("fast", "immediate"):
                 server.restart(mode)
-                clients.proceed(CALLS)
+                clients.wait_for_calls(CALLS)
     check(clients)

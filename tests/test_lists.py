@@ -23,7 +23,7 @@ def texts(response: Response) -> list[str]:
     return [note["text"] for note in response.json()]
 
 
-def walk(client: TestClient, path: str) -> list[Response]:
+def read_pages(client: TestClient, path: str) -> list[Response]:
     """Return a page of a list and all that follow by its Link."""
     pages = [client.get(path)]
     while "next" in pages[-1].links:
@@ -33,14 +33,14 @@ def walk(client: TestClient, path: str) -> list[Response]:
     return pages
 
 
-def ordered(notes: Notes, sort: str) -> Notes:
+def sort_notes(notes: Notes, sort: str) -> Notes:
     """Return notes, oldest first, in an order with ties by id."""
     column = sort.removeprefix("-")
     return sorted(notes, key=lambda note: note[column], reverse=sort.startswith("-"))
 
 
 @pytest.fixture
-def seven(client: TestClient) -> Notes:
+def seven_notes(client: TestClient) -> Notes:
     """Seven notes, oldest first: some texts and some ticks are the same."""
     pairs = zip(["b", "a", "B", "ä", "b", "", "a"], [1, 0, 1, 0, 0, 1, 1], strict=True)
     return [
@@ -53,27 +53,27 @@ def seven(client: TestClient) -> Notes:
 
 
 @pytest.mark.parametrize("skip", [0, 1, 6, 7, 2**31, 2**63 - 1])
-def test_a_page_is_a_slice(client: TestClient, seven: Notes, skip: int) -> None:
+def test_a_page_is_a_slice(client: TestClient, seven_notes: Notes, skip: int) -> None:
     """A page is the slice of the list that skip and take name; past the end it is empty."""
     for take in (0, 1, 7, 100):
         page = client.get("/notes/", params={"skip": skip, "take": take})
-        assert (page.status_code, page.json()) == (200, seven[skip : skip + take])
+        assert (page.status_code, page.json()) == (200, seven_notes[skip : skip + take])
 
 
 def test_a_page_has_twenty_notes(client: TestClient) -> None:
     """Without take a page has the twenty oldest notes."""
-    made = [create_note(client, text=str(number)) for number in range(21)]
-    assert client.get("/notes/").json() == made[:20]
+    notes = [create_note(client, text=str(number)) for number in range(21)]
+    assert client.get("/notes/").json() == notes[:20]
 
 
 @pytest.mark.parametrize("sort", ["id", "-id"])
-def test_after_is_exclusive(client: TestClient, seven: Notes, sort: str) -> None:
+def test_after_is_exclusive(client: TestClient, seven_notes: Notes, sort: str) -> None:
     """A page after an id begins with the next note in its order, whether the id is there or not."""
-    line = ordered(seven, sort)
+    line = sort_notes(seven_notes, sort)
     client.delete(f"/notes/{line[2]['id']}/")
-    for last in (1, 2):
+    for last_id in (1, 2):
         page = client.get(
-            "/notes/", params={"after": line[last]["id"], "sort": sort, "take": 2}
+            "/notes/", params={"after": line[last_id]["id"], "sort": sort, "take": 2}
         )
         assert page.json() == line[3:5]
     beyond = 2**63 - 1 if sort == "id" else 1
@@ -82,10 +82,12 @@ def test_after_is_exclusive(client: TestClient, seven: Notes, sort: str) -> None
 
 @pytest.mark.parametrize("sort", ORDERS)
 def test_a_list_has_the_order_that_sort_names(
-    client: TestClient, seven: Notes, sort: str
+    client: TestClient, seven_notes: Notes, sort: str
 ) -> None:
     """Notes are ordered by id, by the code points of their text or by completed; ties by id."""
-    assert client.get("/notes/", params={"sort": sort}).json() == ordered(seven, sort)
+    assert client.get("/notes/", params={"sort": sort}).json() == sort_notes(
+        seven_notes, sort
+    )
 
 
 @pytest.mark.parametrize("sort", ["text", "-text"])
@@ -97,12 +99,14 @@ def test_texts_are_ordered_by_code_point(postgres: Postgres, sort: str) -> None:
             skip("this Postgres was built without ICU")
         with open_client(DATABASE_URL=url) as client:
             sql('ALTER TABLE notes ALTER text TYPE VARCHAR COLLATE "en-x-icu"')
-            made = [
+            text_order = [
                 create_note(client, text=text)["text"]
                 for text in ("A", "B", "_", "a", "b", "\u00e4")
             ]
             notes = client.get("/notes/", params={"sort": sort}).json()
-    assert [note["text"] for note in notes] == (made if sort == "text" else made[::-1])
+    assert [note["text"] for note in notes] == (
+        text_order if sort == "text" else text_order[::-1]
+    )
 
 
 BOUNDS = [
@@ -139,7 +143,7 @@ def test_a_parameter_out_of_bounds_is_422(
 
 
 @pytest.mark.parametrize(
-    ("query", "blamed"),
+    ("query", "field"),
     [
         ("after=1&sort=text", "after"),
         ("after=1&sort=-completed", "after"),
@@ -149,10 +153,10 @@ def test_a_parameter_out_of_bounds_is_422(
     ids=lambda value: value[:24],
 )
 def test_parameters_that_do_not_go_together_are_422(
-    client: TestClient, query: str, blamed: str
+    client: TestClient, query: str, field: str
 ) -> None:
     """Parameters that are out of bounds only together are 422, and one of them is named."""
-    assert problem(client.get(f"/notes/?{query}"), blamed) == 422
+    assert problem(client.get(f"/notes/?{query}"), field) == 422
 
 
 def test_every_wrong_parameter_is_named(client: TestClient) -> None:
@@ -167,7 +171,7 @@ def test_an_unknown_parameter_is_422(client: TestClient, name: str) -> None:
     create_note(client)
     response = client.get("/notes/", params={"take": 1, name: "5"})
     assert problem(response, name) == 422
-    for known in (
+    for parameter in (
         "skip",
         "take",
         "sort",
@@ -178,35 +182,39 @@ def test_an_unknown_parameter_is_422(client: TestClient, name: str) -> None:
         "completed",
         "q",
     ):
-        assert known in response.json()["errors"][name]
+        assert parameter in response.json()["errors"][name]
 
 
 # Links
 
 
 @pytest.mark.parametrize("sort", ORDERS)
-def test_a_walk_sees_each_note_once(client: TestClient, seven: Notes, sort: str) -> None:
+def test_a_walk_sees_each_note_once(
+    client: TestClient, seven_notes: Notes, sort: str
+) -> None:
     """Whoever follows Link from page to page sees every note once, in order, on full pages."""
     for take in (1, 3, 7):
-        pages = [page.json() for page in walk(client, f"/notes/?sort={sort}&take={take}")]
-        assert [note for page in pages for note in page] == ordered(seven, sort)
+        pages = [
+            page.json() for page in read_pages(client, f"/notes/?sort={sort}&take={take}")
+        ]
+        assert [note for page in pages for note in page] == sort_notes(seven_notes, sort)
         assert all(len(page) == take for page, _ in pairwise(pages))
 
 
 @pytest.mark.parametrize("sort", ["id", "-id"])
 def test_a_walk_by_id_outlives_deletions(
-    client: TestClient, seven: Notes, sort: str
+    client: TestClient, seven_notes: Notes, sort: str
 ) -> None:
     """A walk ordered by id misses no note when those that it has seen are deleted."""
-    page, seen = client.get(f"/notes/?sort={sort}&take=2"), []
+    page, notes = client.get(f"/notes/?sort={sort}&take=2"), []
     while True:
-        seen += page.json()
+        notes += page.json()
         for note in page.json():
             client.delete(f"/notes/{note['id']}/")
         if "next" not in page.links:
             break
         page = client.get(page.url.join(page.links["next"]["url"]))
-    assert seen == ordered(seven, sort)
+    assert notes == sort_notes(seven_notes, sort)
 
 
 @pytest.mark.parametrize(
@@ -221,59 +229,67 @@ def test_a_walk_by_id_outlives_deletions(
         "q=zz",
     ],
 )
-@pytest.mark.usefixtures("seven")
+@pytest.mark.usefixtures("seven_notes")
 def test_the_last_page_has_no_link(client: TestClient, query: str) -> None:
     """A page that nothing follows, and an empty one, has no Link."""
     assert "Link" not in client.get(f"/notes/?{query}").headers
 
 
 @pytest.mark.parametrize(
-    "others",
+    "other_parameters",
     ["", "sort=-id", "sort=text", "q=%25+%C3%A4&count=true", "{ids}"],
-    ids=lambda others: others[:12],
+    ids=lambda other_parameters: other_parameters[:12],
 )
-def test_a_link_keeps_the_other_parameters(client: TestClient, others: str) -> None:
+def test_a_link_keeps_the_other_parameters(
+    client: TestClient, other_parameters: str
+) -> None:
     """A Link is relative, keeps the other parameters, and goes by after when ordered by id."""
-    made = [create_note(client, text=f"{letter}% \u00e4") for letter in "Abcd"]
-    others = others.format(ids="&".join(f"id={note['id']}" for note in made))
-    for paging in ("take=2", "skip=1&take=2"):
-        target = client.get(f"/notes/?{paging}&{others}").links["next"]["url"]
-        kept = parse_qsl(urlsplit(target).query)
+    notes = [create_note(client, text=f"{letter}% \u00e4") for letter in "Abcd"]
+    other_parameters = other_parameters.format(
+        ids="&".join(f"id={note['id']}" for note in notes)
+    )
+    for page_parameters in ("take=2", "skip=1&take=2"):
+        target = client.get(f"/notes/?{page_parameters}&{other_parameters}").links[
+            "next"
+        ]["url"]
+        link_parameters = parse_qsl(urlsplit(target).query)
         assert not urlsplit(target).netloc
-        assert set(parse_qsl(others)) <= set(kept)
-        assert ("after" in dict(kept)) is (others != "sort=text")
+        assert set(parse_qsl(other_parameters)) <= set(link_parameters)
+        assert ("after" in dict(link_parameters)) is (other_parameters != "sort=text")
 
 
-def test_a_link_replaces_after(client: TestClient, seven: Notes) -> None:
+def test_a_link_replaces_after(client: TestClient, seven_notes: Notes) -> None:
     """The Link of a page that began after an id goes on after the page's last one."""
-    path = f"/notes/?after={seven[0]['id']}&skip=1&take=2"
-    assert [page.json() for page in walk(client, path)] == [
-        seven[2:4],
-        seven[4:6],
-        seven[6:],
+    path = f"/notes/?after={seven_notes[0]['id']}&skip=1&take=2"
+    assert [page.json() for page in read_pages(client, path)] == [
+        seven_notes[2:4],
+        seven_notes[4:6],
+        seven_notes[6:],
     ]
 
 
 @pytest.mark.parametrize("query", ["take=2&count=true", "sort=text&take=3&count=true"])
 def test_a_link_leads_to_the_same_total(
-    client: TestClient, seven: Notes, query: str
+    client: TestClient, seven_notes: Notes, query: str
 ) -> None:
     """Who is told the total on one page is told it on the next, too."""
-    pages = walk(client, f"/notes/?{query}")
+    pages = read_pages(client, f"/notes/?{query}")
     assert len(pages) > 1
-    assert [page.headers["X-Total-Count"] for page in pages] == [str(len(seven))] * len(
-        pages
-    )
+    assert [page.headers["X-Total-Count"] for page in pages] == [
+        str(len(seven_notes))
+    ] * len(pages)
 
 
 # Filters
 
 
 @pytest.mark.parametrize("completed", [True, False])
-def test_completed_filters(client: TestClient, seven: Notes, completed: bool) -> None:
+def test_completed_filters(
+    client: TestClient, seven_notes: Notes, completed: bool
+) -> None:
     """A list of the completed notes has these alone, and so has one of the others."""
     page = client.get("/notes/", params={"completed": str(completed).lower()})
-    assert page.json() == [note for note in seven if note["completed"] is completed]
+    assert page.json() == [note for note in seven_notes if note["completed"] is completed]
 
 
 CASES_OF_LETTERS = ["\u00c4RGER", "\u00e4rger", "\u0416\u0423\u041a"]
@@ -281,7 +297,7 @@ STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
 
 
 @pytest.mark.parametrize(
-    ("part", "found"),
+    ("part", "matches"),
     [
         ("", STORED),
         ("%", ["100%"]),
@@ -301,12 +317,12 @@ STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
     ],
 )
 def test_a_search_finds_a_part_in_any_case(
-    client: TestClient, part: str, found: list[str]
+    client: TestClient, part: str, matches: list[str]
 ) -> None:
     """A search finds the texts with that part, whatever its case; no character is a wildcard."""
     for text in STORED:
         create_note(client, text=text)
-    assert texts(client.get("/notes/", params={"q": part})) == found
+    assert texts(client.get("/notes/", params={"q": part})) == matches
 
 
 def test_a_search_finds_a_part_of_a_word_as_it_is_written(client: TestClient) -> None:
@@ -317,10 +333,13 @@ def test_a_search_finds_a_part_of_a_word_as_it_is_written(client: TestClient) ->
     ]
 
 
-def test_a_text_is_found_as_a_whole(client: TestClient, seven: Notes) -> None:
+def test_a_text_is_found_as_a_whole(client: TestClient, seven_notes: Notes) -> None:
     """A list of a text has the notes with just that text, letter for letter."""
-    assert client.get("/notes/", params={"text": "b"}).json() == [seven[0], seven[4]]
-    assert client.get("/notes/", params={"text": ""}).json() == [seven[5]]
+    assert client.get("/notes/", params={"text": "b"}).json() == [
+        seven_notes[0],
+        seven_notes[4],
+    ]
+    assert client.get("/notes/", params={"text": ""}).json() == [seven_notes[5]]
 
 
 def test_a_page_has_up_to_a_thousand_notes(deployment: Deployment) -> None:
@@ -328,31 +347,34 @@ def test_a_page_has_up_to_a_thousand_notes(deployment: Deployment) -> None:
     insert(deployment.sql, *({"text": str(number)} for number in range(1001)))
     page = deployment.client.get("/notes/", params={"take": 1000})
     assert len(page.json()) == 1000
-    following = deployment.client.get(page.url.join(page.links["next"]["url"]))
-    assert len(following.json()) == 1
+    next_page = deployment.client.get(page.url.join(page.links["next"]["url"]))
+    assert len(next_page.json()) == 1
 
 
-def test_ids_choose_notes(client: TestClient, seven: Notes) -> None:
+def test_ids_choose_notes(client: TestClient, seven_notes: Notes) -> None:
     """A repeated id chooses these notes in the list's order; what is missing is left out."""
-    chosen = [seven[5]["id"], seven[1]["id"], 2**63 - 1, seven[1]["id"]]
-    assert client.get("/notes/", params={"id": chosen}).json() == [seven[1], seven[5]]
+    ids = [seven_notes[5]["id"], seven_notes[1]["id"], 2**63 - 1, seven_notes[1]["id"]]
+    assert client.get("/notes/", params={"id": ids}).json() == [
+        seven_notes[1],
+        seven_notes[5],
+    ]
 
 
 def test_a_hundred_ids_are_one_page(client: TestClient) -> None:
     """A list of up to 100 ids has all of them on its first page, unless take says less."""
-    made = [create_note(client, text=str(number)) for number in range(21)]
-    ids = [note["id"] for note in made] + [2**62 + number for number in range(79)]
-    assert client.get("/notes/", params={"id": ids}).json() == made
+    notes = [create_note(client, text=str(number)) for number in range(21)]
+    ids = [note["id"] for note in notes] + [2**62 + number for number in range(79)]
+    assert client.get("/notes/", params={"id": ids}).json() == notes
     page = client.get("/notes/", params={"id": ids, "take": 20})
-    assert (page.json(), "next" in page.links) == (made[:20], True)
+    assert (page.json(), "next" in page.links) == (notes[:20], True)
 
 
-def test_filters_narrow_each_other(client: TestClient, seven: Notes) -> None:
+def test_filters_narrow_each_other(client: TestClient, seven_notes: Notes) -> None:
     """A note is in a list when every filter lets it pass."""
-    ids = [note["id"] for note in seven[1:]]
+    ids = [note["id"] for note in seven_notes[1:]]
     params = {"q": "B", "completed": "true", "id": ids, "sort": "-id", "count": "true"}
     page = client.get("/notes/", params=params)
-    assert (page.json(), page.headers["X-Total-Count"]) == ([seven[2]], "1")
+    assert (page.json(), page.headers["X-Total-Count"]) == ([seven_notes[2]], "1")
 
 
 # The total
@@ -372,7 +394,7 @@ def test_filters_narrow_each_other(client: TestClient, seven: Notes) -> None:
         ("count=true&id=9223372036854775807", 0),
     ],
 )
-@pytest.mark.usefixtures("seven")
+@pytest.mark.usefixtures("seven_notes")
 def test_the_total_is_exact(client: TestClient, query: str, total: int) -> None:
     """Who asks for the total gets that of all pages, also past the end."""
     page = client.get(f"/notes/?{query}")
@@ -391,16 +413,16 @@ def test_nobody_pays_for_a_total_unasked(client: TestClient, query: str) -> None
 
 
 @pytest.mark.parametrize("query", ["take=2&count=true", "take=2&sort=text", "skip=5"])
-def test_a_known_list_is_304(client: TestClient, seven: Notes, query: str) -> None:
+def test_a_known_list_is_304(client: TestClient, seven_notes: Notes, query: str) -> None:
     """A list that If-None-Match names is 304, with its Link and total, until a note changes."""
-    known = client.get(f"/notes/?{query}")
-    headers = {"If-None-Match": known.headers["ETag"]}
-    again = client.get(f"/notes/?{query}", headers=headers)
-    kept = ("ETag", "Cache-Control", "Link", "X-Total-Count")
-    assert (again.status_code, again.content) == (304, b"")
-    assert [again.headers.get(name) for name in kept] == [
-        known.headers.get(name) for name in kept
+    first = client.get(f"/notes/?{query}")
+    headers = {"If-None-Match": first.headers["ETag"]}
+    second = client.get(f"/notes/?{query}", headers=headers)
+    names = ("ETag", "Cache-Control", "Link", "X-Total-Count")
+    assert (second.status_code, second.content) == (304, b"")
+    assert [second.headers.get(name) for name in names] == [
+        first.headers.get(name) for name in names
     ]
-    for note in seven:
+    for note in seven_notes:
         client.patch(f"/notes/{note['id']}/", json={"text": "changed"})
     assert client.get(f"/notes/?{query}", headers=headers).status_code == 200

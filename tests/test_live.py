@@ -64,7 +64,7 @@ def read_events(lines: Iterator[str]) -> Iterator[Event]:
 
 
 @contextmanager
-def watching(service: Service, path: str = "/notes/", **headers: str) -> Iterator[Stream]:
+def watch(service: Service, path: str = "/notes/", **headers: str) -> Iterator[Stream]:
     """Lend a stream of a list."""
     headers = {**EVENTS, "Origin": ORIGIN, **headers}
     with httpx2.stream(
@@ -73,7 +73,7 @@ def watching(service: Service, path: str = "/notes/", **headers: str) -> Iterato
         yield Stream(response, read_events(response.iter_lines()))
 
 
-def event_with(events: Iterator[Event], data: Any) -> Event:
+def find_event(events: Iterator[Event], data: Any) -> Event:
     """Return the next event that has these data."""
     for event in events:
         if event.data == data:
@@ -81,7 +81,7 @@ def event_with(events: Iterator[Event], data: Any) -> Event:
     raise AssertionError(f"the stream ended without {data}")
 
 
-def client_of(service: Service) -> httpx2.Client:
+def make_client(service: Service) -> httpx2.Client:
     """Return a client from another origin, which makes a connection for every call."""
     limits = httpx2.Limits(max_keepalive_connections=0)
     headers = {"Origin": ORIGIN}
@@ -91,7 +91,7 @@ def client_of(service: Service) -> httpx2.Client:
 
 
 @contextmanager
-def workers_of(service: Service) -> Iterator[list[psutil.Process]]:
+def lend_workers(service: Service) -> Iterator[list[psutil.Process]]:
     """Lend the workers of a service, to be suspended; all of them go on afterwards."""
     workers = psutil.Process(service.process.pid).children()
     try:
@@ -111,20 +111,20 @@ def service(
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         url = server.create_database("live")
-    with Service.gunicorn(folder, APP, DATABASE_URL=url) as running:
-        yield running
+    with Service.gunicorn(folder, APP, DATABASE_URL=url) as service:
+        yield service
 
 
 @pytest.fixture
 def client(service: Service) -> Iterator[httpx2.Client]:
     """A client of the service without a note."""
-    with client_of(service) as http:
+    with make_client(service) as http:
         for note in http.get("/notes/", params={"take": 100}).json():
             http.delete(f"/notes/{note['id']}/")
         yield http
 
 
-def added(client: httpx2.Client, text: str = "water the plants") -> dict[str, Any]:
+def create_note(client: httpx2.Client, text: str = "water the plants") -> dict[str, Any]:
     """Return a note that is made by POST."""
     note: dict[str, Any] = client.post("/notes/", json={"text": text}).json()
     return note
@@ -135,50 +135,50 @@ def test_a_list_is_sent_at_once_and_again_whenever_it_changed(
 ) -> None:
     """Each event is the page as a GET then answers it, with its ETag as the id."""
     path = "/notes/?completed=false&sort=-id&take=2"
-    notes = [added(client, text) for text in ("one", "two", "three")]
+    notes = [create_note(client, text) for text in ("one", "two", "three")]
 
-    def page() -> Event:
+    def read_page() -> Event:
         answer = client.get(path)
         return Event("message", answer.headers["ETag"], answer.json())
 
-    with watching(service, path) as (_, events):
-        expected = page()
-        assert expected.data == [notes[2], notes[1]]
-        assert next(events) == expected
+    with watch(service, path) as (_, events):
+        event = read_page()
+        assert event.data == [notes[2], notes[1]]
+        assert next(events) == event
         client.patch(f"/notes/{notes[2]['id']}/", json={"completed": True})
-        assert event_with(events, [notes[1], notes[0]]) == page()
+        assert find_event(events, [notes[1], notes[0]]) == read_page()
         client.delete(f"/notes/{notes[0]['id']}/")
-        assert event_with(events, [notes[1]]) == page()
+        assert find_event(events, [notes[1]]) == read_page()
 
 
 def test_a_write_through_one_worker_is_seen_by_watchers_of_the_other(
     service: Service, client: httpx2.Client
 ) -> None:
     """Each of two workers, the only one to take a write, tells it to a watcher of the other."""
-    with workers_of(service) as workers:
-        for here, there in (workers, workers[::-1]):
-            here.suspend()
-            with watching(service) as (_, events):
-                before = next(events).data
-                there.suspend()
-                here.resume()
-                note = added(client)
-                there.resume()
-                assert event_with(events, [*before, note])
+    with lend_workers(service) as workers:
+        for first_worker, second_worker in (workers, workers[::-1]):
+            first_worker.suspend()
+            with watch(service) as (_, events):
+                notes = next(events).data
+                second_worker.suspend()
+                first_worker.resume()
+                note = create_note(client)
+                second_worker.resume()
+                assert find_event(events, [*notes, note])
 
 
 def test_a_reconnect_is_silent_while_nothing_changed(
     service: Service, client: httpx2.Client
 ) -> None:
     """Who names the newest id gets nothing before the next change; who names an older one does."""
-    note = added(client)
-    with watching(service) as (_, events):
-        last = next(events)
-    assert last.id
-    with watching(service, **{"Last-Event-ID": last.id}) as (_, events):
+    note = create_note(client)
+    with watch(service) as (_, events):
+        last_event = next(events)
+    assert last_event.id
+    with watch(service, **{"Last-Event-ID": last_event.id}) as (_, events):
         client.delete(f"/notes/{note['id']}/")
         assert next(events).data == []
-    with watching(service, **{"Last-Event-ID": last.id}) as (_, events):
+    with watch(service, **{"Last-Event-ID": last_event.id}) as (_, events):
         assert next(events).data == []
 
 
@@ -189,7 +189,7 @@ def test_an_unknown_last_event_id_gets_the_page(
     service: Service, client: httpx2.Client, last_id: str
 ) -> None:
     """Whatever Last-Event-ID holds that is not the page's ETag, the page is sent."""
-    note = added(client)
+    note = create_note(client)
     headers = [
         (b"Accept", b"text/event-stream"),
         (b"Last-Event-ID", last_id.encode("latin-1")),
@@ -202,9 +202,9 @@ def test_what_is_known_to_if_none_match_is_sent_still(
     service: Service, client: httpx2.Client
 ) -> None:
     """A browser's cache that knows the page as JSON does not get a 304 for its stream."""
-    note = added(client)
+    note = create_note(client)
     tag = client.get("/notes/").headers["ETag"]
-    with watching(service, **{"If-None-Match": tag}) as (response, events):
+    with watch(service, **{"If-None-Match": tag}) as (response, events):
         assert response.status_code == 200
         assert next(events).data == [note]
 
@@ -213,8 +213,8 @@ def test_a_stream_has_the_headers_that_it_needs(
     service: Service, client: httpx2.Client
 ) -> None:
     """Pages of other origins may read it, and neither caches nor proxies hold it back."""
-    added(client)
-    with watching(service, "/notes?take=1&count=true") as (response, _):
+    create_note(client)
+    with watch(service, "/notes?take=1&count=true") as (response, _):
         headers = dict(response.headers)
     assert {
         "access-control-allow-origin": "*",
@@ -251,11 +251,11 @@ def test_a_stream_is_for_those_who_ask_for_it_first(
 
 def test_what_is_no_list_is_left_alone(client: httpx2.Client) -> None:
     """One note, a probe, the documentation, HEAD and a write answer as they do without events."""
-    note = added(client)
+    note = create_note(client)
     path = f"/notes/{note['id']}/"
     client.headers.update(EVENTS)
-    for each in (path, "/livez", "/readyz", "/openapi.json"):
-        with client.stream("GET", each) as response:  # no get(): a stream would not end
+    for url in (path, "/livez", "/readyz", "/openapi.json"):
+        with client.stream("GET", url) as response:  # no get(): a stream would not end
             assert response.headers["Content-Type"] == "application/json"
     assert client.head("/notes/").headers["Content-Type"] == "application/json"
     assert client.patch(path, json={"completed": True}).json() == {
@@ -265,7 +265,7 @@ def test_what_is_no_list_is_left_alone(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "blamed"),
+    ("path", "status", "fields"),
     [
         ("/notes/?take=many", 422, ["take"]),
         ("/notes/?skip=-1", 422, ["skip"]),
@@ -274,52 +274,52 @@ def test_what_is_no_list_is_left_alone(client: httpx2.Client) -> None:
     ],
 )
 def test_a_refusal_is_a_problem_and_not_a_stream(
-    client: httpx2.Client, path: str, status: int, blamed: list[str]
+    client: httpx2.Client, path: str, status: int, fields: list[str]
 ) -> None:
     """What a list refuses, it refuses in the one shape."""
     answer = client.get(path, headers=EVENTS)
-    assert problem(answer, *blamed) == status
+    assert problem(answer, *fields) == status
 
 
 def test_no_watcher_goes_back_in_time(service: Service, client: httpx2.Client) -> None:
     """While a note counts up, whoever comes, leaves and comes back sees it only grow."""
-    path = f"/notes/{added(client, '0')['id']}/"
-    last = 60
+    path = f"/notes/{create_note(client, '0')['id']}/"
+    last_number = 60
 
     def watch_to_the_end() -> list[int]:
-        seen = [0]
-        while seen[-1] < last:
-            with watching(service) as (_, events):
+        numbers = [0]
+        while numbers[-1] < last_number:
+            with watch(service) as (_, events):
                 for _ in range(2):
-                    seen.append(int(next(events).data[0]["text"]))
-                    if seen[-1] == last:
+                    numbers.append(int(next(events).data[0]["text"]))
+                    if numbers[-1] == last_number:
                         break
-        return seen
+        return numbers
 
     with ThreadPoolExecutor(8) as pool:
         watchers = [pool.submit(watch_to_the_end) for _ in range(8)]
-        for number in range(1, last + 1):
+        for number in range(1, last_number + 1):
             client.patch(path, json={"text": str(number)})
         for watcher in watchers:
-            seen = watcher.result()
-            assert seen == sorted(seen)
+            numbers = watcher.result()
+            assert numbers == sorted(numbers)
 
 
 def test_what_changes_back_between_two_questions_is_seen_by_who_came_between(
     service: Service, client: httpx2.Client
 ) -> None:
     """Who came while a note was changed sees it as it was before, like those who came earlier."""
-    note = added(client, "as it was")
+    note = create_note(client, "as it was")
     path = f"/notes/{note['id']}/"
-    with workers_of(service) as workers:
+    with lend_workers(service) as workers:
         workers[0].suspend()  # so that the other answers all
-        with watching(service) as (_, early):
-            assert next(early).data == [note]
-            changed = client.patch(path, json={"text": "for a moment"}).json()
-            with watching(service) as (_, late):
-                assert next(late).data == [changed]
+        with watch(service) as (_, early_events):
+            assert next(early_events).data == [note]
+            changed_note = client.patch(path, json={"text": "for a moment"}).json()
+            with watch(service) as (_, late_events):
+                assert next(late_events).data == [changed_note]
                 client.patch(path, json={"text": "as it was"})
-                assert next(late).data == [note]
+                assert next(late_events).data == [note]
 
 
 def test_a_key_is_asked_for(tmp_path: Path) -> None:
@@ -327,8 +327,8 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/notes.db"
     with (
         Service.gunicorn(tmp_path, APP, DATABASE_URL=url, API_KEYS="secret") as service,
-        watching(service, Authorization="Bearer secret") as (_, events),
-        client_of(service) as client,
+        watch(service, Authorization="Bearer secret") as (_, events),
+        make_client(service) as client,
     ):
         assert next(events).data == []
         for headers in (EVENTS, {**EVENTS, "Authorization": "Bearer wrong"}):
@@ -336,7 +336,7 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
             assert problem(answer) == 401
             assert answer.headers["WWW-Authenticate"] == "Bearer"
         client.headers["Authorization"] = "bearer  secret"
-        assert event_with(events, [added(client)])
+        assert find_event(events, [create_note(client)])
 
 
 def test_every_list_of_the_app_is_live(tmp_path: Path) -> None:
@@ -350,15 +350,15 @@ def test_every_list_of_the_app_is_live(tmp_path: Path) -> None:
     }
     with (
         Service.gunicorn(tmp_path, "together:app", **variables) as service,
-        watching(service, "/products/filter/price?min_price=1&max_price=5") as (
+        watch(service, "/products/filter/price?min_price=1&max_price=5") as (
             _,
             events,
         ),
-        client_of(service) as client,
+        make_client(service) as client,
     ):
         assert next(events).data == []
         cup = {"name": "cup", "price": 4.5, "quantity": 1}
-        assert event_with(events, [client.post("/products/", json=cup).json()])
+        assert find_event(events, [client.post("/products/", json=cup).json()])
 
 
 def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> N
     variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/notes.db", "API_KEYS": "secret"}
     with (
         Service.gunicorn(tmp_path, APP, **variables) as service,
-        client_of(service) as client,
+        make_client(service) as client,
         subprocess.Popen(
             [
                 "node",
@@ -386,11 +386,11 @@ def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> N
         workers = psutil.Process(service.process.pid).children()
         try:
             assert json.loads(node.stdout.readline()) == ["message", []]
-            first = added(client, "a: b\u2028\n\n\U0001f331")
+            first = create_note(client, "a: b\u2028\n\n\U0001f331")
             assert json.loads(node.stdout.readline()) == ["message", [first]]
             service.process.send_signal(signal.SIGHUP)
             wait_until(lambda: not any(worker.is_running() for worker in workers))
-            second = added(client)
+            second = create_note(client)
             assert json.loads(node.stdout.readline()) == ["message", [first, second]]
         finally:
             node.kill()
@@ -424,7 +424,7 @@ def test_a_stop_ends_streams_at_once(
         start(tmp_path, f"sqlite:///{tmp_path}/notes.db") as service,
         ExitStack() as stack,
     ):
-        streams = [stack.enter_context(watching(service)) for _ in range(8)]
+        streams = [stack.enter_context(watch(service)) for _ in range(8)]
         for stream in streams:
             assert next(stream.events).data == []
         service.process.send_signal(number)
@@ -439,14 +439,14 @@ def test_a_worker_that_is_renewed_ends_its_streams(tmp_path: Path) -> None:
     variables = {"WEB_CONCURRENCY": "1", "GUNICORN_CMD_ARGS": "--max-requests=20"}
     with (
         Service.gunicorn(tmp_path, APP, DATABASE_URL=url, **variables) as service,
-        watching(service) as (_, events),
-        client_of(service) as client,
+        watch(service) as (_, events),
+        make_client(service) as client,
     ):
         for _ in range(20):
             client.get("/livez")
         assert next(events).data == []
         assert next(events, None) is None
-        with watching(service) as (_, events):
+        with watch(service) as (_, events):
             assert next(events).data == []
 
 
@@ -463,15 +463,15 @@ def test_more_lists_than_a_worker_asks_for_are_sent_once(tmp_path: Path) -> None
             stack.enter_context(connection)
             connection.sendall(f"{request}Accept: text/event-stream\r\n\r\n".encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        with watching(service, "/notes/?skip=200") as (_, events):
+        with watch(service, "/notes/?skip=200") as (_, events):
             assert next(events).data == []
             assert next(events, None) is None
         with (
-            watching(service, "/notes/?skip=0") as (_, events),
-            client_of(service) as client,
+            watch(service, "/notes/?skip=0") as (_, events),
+            make_client(service) as client,
         ):
             assert next(events).data == []
-            assert event_with(events, [added(client)])
+            assert find_event(events, [create_note(client)])
 
 
 def test_a_database_that_is_away_is_a_problem_and_no_end(tmp_path: Path) -> None:
@@ -479,17 +479,17 @@ def test_a_database_that_is_away_is_a_problem_and_no_end(tmp_path: Path) -> None
     with (
         start_postgres() as server,
         Service.gunicorn(tmp_path, APP, DATABASE_URL=server.url()) as service,
-        watching(service) as (_, events),
-        client_of(service) as client,
+        watch(service) as (_, events),
+        make_client(service) as client,
     ):
         assert next(events).data == []
         server.stop()
-        away = next(events)
-        assert (away.kind, away.id, away.data["status"]) == ("problem", None, 503)
+        event = next(events)
+        assert (event.kind, event.id, event.data["status"]) == ("problem", None, 503)
         assert problem(client.get("/notes/", headers=EVENTS)) == 503
         server.start()
         assert next(events).data == []
-        assert event_with(events, [added(client)])
+        assert find_event(events, [create_note(client)])
 
 
 def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(
@@ -504,19 +504,19 @@ def test_a_silent_list_costs_a_question_a_second_while_it_is_watched(
     ):
         log = server.folder / "log"
 
-        def questions() -> int:
+        def count_queries() -> int:
             return log.read_text().count("OFFSET")
 
         with ExitStack() as stack:
-            streams = [stack.enter_context(watching(service)) for _ in range(20)]
+            streams = [stack.enter_context(watch(service)) for _ in range(20)]
             for stream in streams:
                 assert next(stream.events).data == []
-            before = questions()
+            start_count = count_queries()
             for stream in streams:
                 assert next(stream.events).kind == "comment"
-            assert 3 < questions() - before < 30
-        wait_until(lambda: time() - log.stat().st_mtime > 3, what="silence")
-        before = questions()
-        with client_of(service) as client:
+            assert 3 < count_queries() - start_count < 30
+        wait_until(lambda: time() - log.stat().st_mtime > 3, description="silence")
+        start_count = count_queries()
+        with make_client(service) as client:
             assert client.get("/notes/").json() == []
-        assert questions() == before + 1
+        assert count_queries() == start_count + 1

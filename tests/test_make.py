@@ -31,9 +31,9 @@ def copy(tmp_path: Path) -> Path:
 
 def run_make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run make as from a shell, and return what it says."""
-    inherited = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON"}
+    make_variables = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON"}
     variables = {
-        name: value for name, value in os.environ.items() if name not in inherited
+        name: value for name, value in os.environ.items() if name not in make_variables
     }
     command = ["make", *arguments]
     return subprocess.run(
@@ -44,27 +44,29 @@ def run_make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def find_old_pythons() -> list[str]:
     """Return the Pythons of pyenv that are too old."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    found = [*versions.glob("3.[6-9].*"), *versions.glob("3.10.*")]
-    return [str(folder / "bin" / "python3") for folder in found]
+    folders = [*versions.glob("3.[6-9].*"), *versions.glob("3.10.*")]
+    return [str(folder / "bin" / "python3") for folder in folders]
 
 
 @pytest.mark.parametrize("arguments", [(), ("help",)], ids=["make", "make help"])
 def test_make_lists_the_targets(copy: Path, arguments: tuple[str, ...]) -> None:
     """Make alone, and make help, say in one line each what the targets do."""
-    listed = run_make(copy, *arguments).stdout.splitlines()
+    lines = run_make(copy, *arguments).stdout.splitlines()
     (targets,) = re.findall(r"^\.PHONY: (help .*)", (copy / "Makefile").read_text(), re.M)
-    assert [line.split()[1] for line in listed] == targets.split()
-    assert all(len(line.split()) > 4 and len(line) < 90 for line in listed)
+    assert [line.split()[1] for line in lines] == targets.split()
+    assert all(len(line.split()) > 4 and len(line) < 90 for line in lines)
 
 
 def test_an_old_python_is_refused_in_a_sentence(copy: Path) -> None:
     """A Python that is too old is named, with the oldest one that is taken and what to do."""
     project = (copy / "pyproject.toml").read_text()
-    needed = project.replace('requires-python = ">=3.11"', 'requires-python = ">=3.99"')
-    (copy / "pyproject.toml").write_text(needed)
-    refused = run_make(copy, "run", f"PYTHON={sys.executable}")
+    newer_project = project.replace(
+        'requires-python = ">=3.11"', 'requires-python = ">=3.99"'
+    )
+    (copy / "pyproject.toml").write_text(newer_project)
+    result = run_make(copy, "run", f"PYTHON={sys.executable}")
     version = ".".join(map(str, sys.version_info[:3]))
-    sentence, last_words = refused.stderr.splitlines()
+    sentence, last_words = result.stderr.splitlines()
     assert sentence.startswith(f"{sys.executable} is Python {version}")
     assert "3.99 or later is needed" in sentence
     assert last_words.startswith("make: ***")
@@ -77,8 +79,8 @@ def test_real_old_pythons_are_refused_in_a_sentence(copy: Path) -> None:
     if not pythons:
         pytest.skip("pyenv has no Python that is too old")  # which no package brings
     for python in pythons:
-        refused = run_make(copy, "run", f"PYTHON={python}")
-        sentence, _ = refused.stderr.splitlines()
+        result = run_make(copy, "run", f"PYTHON={python}")
+        sentence, _ = result.stderr.splitlines()
         assert re.search("is Python 3[.0-9]+, and 3.11 or later is needed", sentence)
 
 
@@ -97,9 +99,9 @@ def test_a_half_made_environment_is_made_anew(copy: Path) -> None:
 
 def test_the_demo_names_a_taken_port() -> None:
     """The demo does not start where another program listens, and says at which port."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        refused = subprocess.run(
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        result = subprocess.run(
             [sys.executable, "-m", "examples.demo"],
             cwd=ROOT,
             env={**os.environ, "PORT": str(port)},
@@ -107,17 +109,17 @@ def test_the_demo_names_a_taken_port() -> None:
             text=True,
             check=False,
         )
-    assert refused.returncode == 1
-    assert refused.stdout == ""
-    assert refused.stderr.startswith(f"Port {port} is taken")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"Port {port} is taken")
 
 
 def test_every_version_is_pinned() -> None:
     """Each line of a requirements file names one version."""
     for file in ROOT.glob("requirements*.txt"):
-        _, chosen, needed = requirements.read(file)
-        assert chosen
-        for line in [*chosen, *needed]:
+        _, direct_pins, other_pins = requirements.read(file)
+        assert direct_pins
+        for line in [*direct_pins, *other_pins]:
             assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9a-z.]+(; .+)?", line)
 
 
@@ -129,21 +131,21 @@ def test_uv_installs_what_pip_does(copy: Path, monkeypatch: pytest.MonkeyPatch) 
     pins = pins.replace("anyio==", "anyio==9").replace("gunicorn==", "gunicorn==9")
     (copy / "requirements.txt").write_text(pins)
     project = tomllib.loads(requirements.render_project())
-    changed = [
+    changed_pins = [
         line
         for line in project["project"]["dependencies"]
         + project["tool"]["uv"]["constraint-dependencies"]
         if "==9" in line
     ]
-    assert [line.split("==9")[0] for line in changed] == ["gunicorn", "anyio"]
-    assert changed[0].endswith("; sys_platform != 'win32'")
+    assert [line.split("==9")[0] for line in changed_pins] == ["gunicorn", "anyio"]
+    assert changed_pins[0].endswith("; sys_platform != 'win32'")
 
 
 def test_a_new_pin_keeps_its_marker() -> None:
     """What was chosen by hand gets its new version in its own spelling, with its marker."""
     pins = ["pip-audit==2.0; python_full_version < '3.15'", "six==1.0"]
-    new = requirements.pin('pip_audit==1.0; python_version < "3.15"', pins)
-    assert new == 'pip_audit==2.0; python_version < "3.15"'
+    new_pin = requirements.pin('pip_audit==1.0; python_version < "3.15"', pins)
+    assert new_pin == 'pip_audit==2.0; python_version < "3.15"'
     assert requirements.pin("six", pins) == "six==1.0"
 
 

@@ -89,7 +89,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def guarded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document of a service with keys, as a file."""
     return write_document(tmp_path_factory.mktemp("guarded"), KEY)
 
@@ -101,9 +101,9 @@ def open_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def guarded(guarded_file: Path) -> Any:
+def document_with_keys(file_with_keys: Path) -> Any:
     """The document of a service with keys."""
-    return json.loads(guarded_file.read_text())
+    return json.loads(file_with_keys.read_text())
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -123,42 +123,48 @@ def client(service: Service) -> Iterator[httpx2.Client]:
         yield client
 
 
-def operation_of(described: Any, name: str) -> Any:
+def find_operation(document: Any, name: str) -> Any:
     """Return what a document says of an operation."""
     method, path = OPERATIONS[name]
-    return described["paths"][path][method]
+    return document["paths"][path][method]
 
 
-def test_operation_ids_are_the_function_names(guarded: Any) -> None:
+def test_operation_ids_are_the_function_names(document_with_keys: Any) -> None:
     """The document has every operation under its function's name, and no other."""
-    found = {
+    operations_by_id = {
         operation["operationId"]: (method, path)
-        for path, operations in guarded["paths"].items()
+        for path, operations in document_with_keys["paths"].items()
         for method, operation in operations.items()
     }
-    assert found == OPERATIONS
+    assert operations_by_id == OPERATIONS
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_status_and_header_is_documented(name: str, guarded: Any) -> None:
+def test_every_status_and_header_is_documented(
+    name: str, document_with_keys: Any
+) -> None:
     """An operation documents each status that it can answer, and the headers of each."""
-    responses = operation_of(guarded, name)["responses"]
+    responses = find_operation(document_with_keys, name)["responses"]
     assert sorted(responses) == STATUSES[name].split()
     for status, response in responses.items():
-        failed = HEADERS_OF_FAILURE.get(status, set())
-        expected = failed if status >= "400" else HEADERS_OF_SUCCESS[name]
-        assert set(response.get("headers", {})) == expected, status
+        failure_headers = HEADERS_OF_FAILURE.get(status, set())
+        expected_headers = (
+            failure_headers if status >= "400" else HEADERS_OF_SUCCESS[name]
+        )
+        assert set(response.get("headers", {})) == expected_headers, status
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_error_is_documented_as_a_problem(name: str, guarded: Any) -> None:
+def test_every_error_is_documented_as_a_problem(
+    name: str, document_with_keys: Any
+) -> None:
     """An answer of 400 and more has the schema of a problem, and a 304 has no content."""
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    for status, response in operation_of(guarded, name)["responses"].items():
+    for status, response in find_operation(document_with_keys, name)["responses"].items():
         if status >= "400":
-            (media_type, content), *others = response["content"].items()
+            (media_type, content), *other_contents = response["content"].items()
             example, content = content["example"], {"schema": content["schema"]}
-            assert (media_type, content, others) == (
+            assert (media_type, content, other_contents) == (
                 "application/problem+json",
                 problem,
                 [],
@@ -171,33 +177,37 @@ def test_every_error_is_documented_as_a_problem(name: str, guarded: Any) -> None
             assert ("content" in response) == (status != "304")
 
 
-def test_a_problem_may_have_errors_and_has_all_other_members(guarded: Any) -> None:
+def test_a_problem_may_have_errors_and_has_all_other_members(
+    document_with_keys: Any,
+) -> None:
     """The schema of a problem requires every member but `errors`."""
-    schema = guarded["components"]["schemas"]["Problem"]
-    required = ["detail", "message", "status", "title", "type"]
-    assert sorted(schema["required"]) == required
-    assert sorted(schema["properties"]) == sorted([*required, "errors"])
+    schema = document_with_keys["components"]["schemas"]["Problem"]
+    members = ["detail", "message", "status", "title", "type"]
+    assert sorted(schema["required"]) == members
+    assert sorted(schema["properties"]) == sorted([*members, "errors"])
 
 
-def test_only_a_service_with_keys_documents_them(guarded: Any, open_file: Path) -> None:
+def test_only_a_service_with_keys_documents_them(
+    document_with_keys: Any, open_file: Path
+) -> None:
     """Every operation but the probes asks for a key, if there are keys, and else none does."""
-    unguarded = json.loads(open_file.read_text())
-    assert guarded["components"]["securitySchemes"]["key"] == {
+    open_document = json.loads(open_file.read_text())
+    assert document_with_keys["components"]["securitySchemes"]["key"] == {
         "type": "http",
         "scheme": "bearer",
     }
-    assert "securitySchemes" not in unguarded["components"]
+    assert "securitySchemes" not in open_document["components"]
     for name in OPERATIONS:
-        expected: list[dict[str, list[str]]] = (
+        security: list[dict[str, list[str]]] = (
             [] if name in ("livez", "readyz") else [{"key": []}]
         )
-        assert operation_of(guarded, name)["security"] == expected
-        assert operation_of(unguarded, name)["security"] == []
-        assert "401" not in operation_of(unguarded, name)["responses"]
+        assert find_operation(document_with_keys, name)["security"] == security
+        assert find_operation(open_document, name)["security"] == []
+        assert "401" not in find_operation(open_document, name)["responses"]
 
 
 @pytest.mark.parametrize(
-    ("name", "required", "media_types"),
+    ("name", "required_members", "media_types"),
     [
         ("create_note", ["text"], ["application/json"]),
         ("update_note", ["text"], ["application/json"]),
@@ -205,30 +215,39 @@ def test_only_a_service_with_keys_documents_them(guarded: Any, open_file: Path) 
     ],
 )
 def test_bodies_require_what_the_service_requires(
-    name: str, required: list[str], media_types: list[str], guarded: Any
+    name: str,
+    required_members: list[str],
+    media_types: list[str],
+    document_with_keys: Any,
 ) -> None:
     """A body's schema requires what must be sent, and no more: it has no defaults."""
-    content = operation_of(guarded, name)["requestBody"]["content"]
+    content = find_operation(document_with_keys, name)["requestBody"]["content"]
     assert sorted(content) == media_types
     for media in content.values():
-        schema = guarded["components"]["schemas"][
+        schema = document_with_keys["components"]["schemas"][
             media["schema"]["$ref"].rpartition("/")[2]
         ]
-        assert schema.get("required", []) == required
+        assert schema.get("required", []) == required_members
         assert schema["properties"]["text"]["maxLength"] == 65_536
         assert not [p for p in schema["properties"].values() if "default" in p]
 
 
-def parameters_of(described: Any, name: str, place: str) -> dict[str, Any]:
+def find_parameters(document: Any, name: str, place: str) -> dict[str, Any]:
     """Return the schemas of an operation's parameters in its path, query or header."""
-    parameters = operation_of(described, name).get("parameters", [])
-    return {each["name"]: each["schema"] for each in parameters if each["in"] == place}
+    parameters = find_operation(document, name).get("parameters", [])
+    return {
+        parameter["name"]: parameter["schema"]
+        for parameter in parameters
+        if parameter["in"] == place
+    }
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS_OF_LISTS)
-def test_parameters_of_lists_have_their_bounds(parameter: str, guarded: Any) -> None:
+def test_parameters_of_lists_have_their_bounds(
+    parameter: str, document_with_keys: Any
+) -> None:
     """A list's parameter is documented with its type, bounds and default."""
-    schemas = parameters_of(guarded, "read_notes", "query")
+    schemas = find_parameters(document_with_keys, "read_notes", "query")
     assert schemas.keys() == PARAMETERS_OF_LISTS.keys()
     assert schemas[parameter] | PARAMETERS_OF_LISTS[parameter] == schemas[parameter]
 
@@ -236,23 +255,23 @@ def test_parameters_of_lists_have_their_bounds(parameter: str, guarded: Any) -> 
 @pytest.mark.parametrize(
     "name", [name for name in OPERATIONS if "note_id" in OPERATIONS[name][1]]
 )
-def test_ids_in_paths_have_their_bounds(name: str, guarded: Any) -> None:
+def test_ids_in_paths_have_their_bounds(name: str, document_with_keys: Any) -> None:
     """An operation on a note takes an id from 1 to 2^63 - 1."""
     bounds = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
-    schemas = parameters_of(guarded, name, "path")
+    schemas = find_parameters(document_with_keys, name, "path")
     assert schemas.keys() == {"note_id"}
     assert schemas["note_id"] | bounds == schemas["note_id"]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_conditional_requests_are_documented(name: str, guarded: Any) -> None:
+def test_conditional_requests_are_documented(name: str, document_with_keys: Any) -> None:
     """Reading takes If-None-Match, and changing takes If-Match."""
-    reading, changing = name.startswith("read_"), "412" in STATUSES[name]
-    expected = ["If-None-Match"] * reading + ["If-Match"] * changing
-    assert list(parameters_of(guarded, name, "header")) == expected
+    is_read, is_change = name.startswith("read_"), "412" in STATUSES[name]
+    expected_headers = ["If-None-Match"] * is_read + ["If-Match"] * is_change
+    assert list(find_parameters(document_with_keys, name, "header")) == expected_headers
 
 
-def test_spectral_finds_nothing(guarded_file: Path, open_file: Path) -> None:
+def test_spectral_finds_nothing(file_with_keys: Path, open_file: Path) -> None:
     """The document passes `spectral:oas`, with the exceptions that .spectral.yaml explains."""
     install()
     rules = FOLDER / ".spectral.yaml"
@@ -261,22 +280,22 @@ def test_spectral_finds_nothing(guarded_file: Path, open_file: Path) -> None:
         "--fail-severity=hint",
         "--ruleset",
         rules,
-        guarded_file,
+        file_with_keys,
         open_file,
     )
     run(FOLDER, program("spectral"), *arguments)
 
 
-def test_redocly_finds_nothing(guarded_file: Path, open_file: Path) -> None:
+def test_redocly_finds_nothing(file_with_keys: Path, open_file: Path) -> None:
     """The document passes Redocly's recommended rules, with the exceptions of redocly.yaml."""
     install()
     rules = FOLDER / "redocly.yaml"
-    arguments = ("lint", "--format=stylish", "--config", rules, guarded_file, open_file)
+    arguments = ("lint", "--format=stylish", "--config", rules, file_with_keys, open_file)
     problems = run(FOLDER, program("redocly"), *arguments, REDOCLY_TELEMETRY="off")
     assert problems == ""
 
 
-def answer(client: httpx2.Client, name: str, status: str) -> httpx2.Response:
+def send_request(client: httpx2.Client, name: str, status: str) -> httpx2.Response:
     """Return an operation's real answer of a status, where there are at least two notes."""
     ids = [client.post("/notes/", json=GROCERIES).json()["id"] for _ in range(2)]
     method, path = OPERATIONS[name]
@@ -288,24 +307,24 @@ def answer(client: httpx2.Client, name: str, status: str) -> httpx2.Response:
 
 @pytest.mark.parametrize(("name", "status"), REQUESTS)
 def test_answers_are_as_documented(
-    name: str, status: str, client: httpx2.Client, guarded: Any
+    name: str, status: str, client: httpx2.Client, document_with_keys: Any
 ) -> None:
     """A real answer has the documented headers, and a body of the documented media type."""
-    response = answer(client, name, status)
-    documented = operation_of(guarded, name)["responses"][status]
+    response = send_request(client, name, status)
+    documentation = find_operation(document_with_keys, name)["responses"][status]
     assert not [
         header
-        for header in documented.get("headers", [])
+        for header in documentation.get("headers", [])
         if header not in response.headers
     ]
     media_types = [response.headers["Content-Type"]] if response.content else []
-    assert list(documented.get("content", [])) == media_types
+    assert list(documentation.get("content", [])) == media_types
 
 
 @pytest.mark.parametrize(("name", "status"), [key for key in REQUESTS if key[1] != "400"])
 def test_httplint_has_no_warning(name: str, status: str, client: httpx2.Client) -> None:
     """An answer gives httplint nothing to warn of; of a 400 it always does."""
-    response = answer(client, name, status)
+    response = send_request(client, name, status)
     linter = HttpResponseLinter()
     linter.process_response_topline(
         b"HTTP/1.1", status.encode(), response.reason_phrase.encode()

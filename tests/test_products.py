@@ -24,8 +24,8 @@ def client(
     with (
         Service.gunicorn(
             log, app="examples.products:app", DATABASE_URL=database
-        ) as running,
-        httpx2.Client(base_url=running.url, headers={"Origin": ORIGIN}) as http,
+        ) as service,
+        httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as http,
     ):
         yield http
 
@@ -33,13 +33,13 @@ def client(
 @pytest.fixture
 def products(client: httpx2.Client) -> httpx2.Client:
     """A client of the service without a product."""
-    while stored := client.get("/products?take=100").json():
-        for product in stored:
+    while page := client.get("/products?take=100").json():
+        for product in page:
             client.delete(f"/products/{product['id']}")
     return client
 
 
-def added(client: httpx2.Client, **members: Any) -> dict[str, Any]:
+def create_product(client: httpx2.Client, **members: Any) -> dict[str, Any]:
     """Return a product that is made by POST."""
     response = client.post("/products", json=LAMP | members)
     assert response.status_code == 201
@@ -49,43 +49,48 @@ def added(client: httpx2.Client, **members: Any) -> dict[str, Any]:
 
 def test_a_session_is_answered_word_for_word(products: httpx2.Client) -> None:
     """Create, read, put, patch, filter and delete answer the product as it then is."""
-    lamp = added(products)
+    lamp = create_product(products)
     assert lamp == {"id": lamp["id"], **LAMP}
     path = f"/products/{lamp['id']}"
     assert products.get("/products").json() == [lamp]
     assert products.get(path).json() == lamp
-    renamed = {**lamp, "name": "Torch", "price": 12.99, "quantity": 150}
-    sent = {"name": "Torch", "price": 12.99, "quantity": 150}
-    assert products.put(path, json=sent).json() == renamed
-    stocked = {**renamed, "quantity": 200}
-    assert products.patch(f"{path}/stock", json={"quantity": 200}).json() == stocked
+    torch = {**lamp, "name": "Torch", "price": 12.99, "quantity": 150}
+    body = {"name": "Torch", "price": 12.99, "quantity": 150}
+    assert products.put(path, json=body).json() == torch
+    torch_in_stock = {**torch, "quantity": 200}
+    assert (
+        products.patch(f"{path}/stock", json={"quantity": 200}).json() == torch_in_stock
+    )
     bounds = {"min_price": "5.00", "max_price": "15.00"}
-    assert products.get("/products/filter/price", params=bounds).json() == [stocked]
+    assert products.get("/products/filter/price", params=bounds).json() == [
+        torch_in_stock
+    ]
     message = "Product deleted successfully"
-    assert products.delete(path).json() == {**stocked, "message": message}
+    assert products.delete(path).json() == {**torch_in_stock, "message": message}
     assert problem(products.get(path)) == 404
 
 
 def test_location_leads_to_the_product(products: httpx2.Client) -> None:
     """The 201 has the product's path and the tag that reading it gives."""
-    made = products.post("/products/", json=LAMP)
-    read = products.get(made.headers["Location"])
-    assert read.json() == made.json()
-    assert read.headers["ETag"] == made.headers["ETag"]
-    known = products.get(
-        made.headers["Location"], headers={"If-None-Match": made.headers["ETag"]}
+    post_response = products.post("/products/", json=LAMP)
+    get_response = products.get(post_response.headers["Location"])
+    assert get_response.json() == post_response.json()
+    assert get_response.headers["ETag"] == post_response.headers["ETag"]
+    second_response = products.get(
+        post_response.headers["Location"],
+        headers={"If-None-Match": post_response.headers["ETag"]},
     )
-    assert (known.status_code, known.content) == (304, b"")
+    assert (second_response.status_code, second_response.content) == (304, b"")
 
 
 @pytest.mark.parametrize("price", [0, 0.01, 0.1, 9.99, 1_000_000.01, 99_999_999.99, 15])
 def test_a_price_comes_back_as_it_went_in(products: httpx2.Client, price: float) -> None:
     """A price is a number of JSON with at most two decimals, exactly the one that was sent."""
-    assert added(products, price=price)["price"] == price
-    found = products.get(
+    assert create_product(products, price=price)["price"] == price
+    response = products.get(
         "/products/filter/price", params={"min_price": price, "max_price": price}
     )
-    assert [product["price"] for product in found.json()] == [price]
+    assert [product["price"] for product in response.json()] == [price]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_a_wrong_member_is_named_and_nothing_is_stored(
     products: httpx2.Client, method: str, member: str, value: object
 ) -> None:
     """422 blames the member, and the list stays as it was."""
-    lamp = added(products)
+    lamp = create_product(products)
     path = "/products" if method == "POST" else f"/products/{lamp['id']}"
     answer = products.request(method, path, json=LAMP | {member: value})
     assert problem(answer, member) == 422
@@ -124,12 +129,12 @@ def test_a_wrong_member_is_named_and_nothing_is_stored(
 
 def test_put_keeps_what_is_left_out(products: httpx2.Client) -> None:
     """PUT changes what it names; a description becomes null only when null is sent."""
-    lamp = added(products)
+    lamp = create_product(products)
     path = f"/products/{lamp['id']}"
     assert products.put(path, json={}).json() == lamp
     assert products.put(path, json={"price": 1}).json() == {**lamp, "price": 1}
-    bare = products.put(path, json={"description": None}).json()
-    assert bare == {**lamp, "price": 1, "description": None}
+    product = products.put(path, json={"description": None}).json()
+    assert product == {**lamp, "price": 1, "description": None}
 
 
 @pytest.mark.parametrize(
@@ -145,29 +150,32 @@ def test_a_missing_product_is_named(
     products: httpx2.Client, method: str, path: str, body: Any
 ) -> None:
     """404 for every verb names the id."""
-    gone = added(products)["id"]
-    products.delete(f"/products/{gone}")
-    answer = products.request(method, f"/products/{gone}{path}", json=body)
+    product_id = create_product(products)["id"]
+    products.delete(f"/products/{product_id}")
+    answer = products.request(method, f"/products/{product_id}{path}", json=body)
     assert problem(answer) == 404
-    assert answer.json()["detail"] == f"There is no product with id {gone}."
+    assert answer.json()["detail"] == f"There is no product with id {product_id}."
 
 
 def test_pages_follow_each_other_by_link(products: httpx2.Client) -> None:
     """Walking by Link sees each product once; other parameters are kept."""
-    made = [added(products, price=number) for number in range(5)]
+    all_products = [create_product(products, price=number) for number in range(5)]
     page = products.get("/products/filter/price?min_price=1&take=2")
-    seen = page.json()
+    products_on_pages = page.json()
     while "next" in page.links:
         page = products.get(page.url.join(page.links["next"]["url"]))
-        seen += page.json()
-    assert seen == made[1:]
-    assert products.get("/products?skip=3&take=2").json() == made[3:]
-    assert products.get("/products", params={"after": made[3]["id"]}).json() == made[4:]
-    assert products.get("/products", params={"max_price": 1}).json() == made[:2]
+        products_on_pages += page.json()
+    assert products_on_pages == all_products[1:]
+    assert products.get("/products?skip=3&take=2").json() == all_products[3:]
+    assert (
+        products.get("/products", params={"after": all_products[3]["id"]}).json()
+        == all_products[4:]
+    )
+    assert products.get("/products", params={"max_price": 1}).json() == all_products[:2]
 
 
 @pytest.mark.parametrize(
-    ("query", "blamed"),
+    ("query", "field"),
     [
         ("take=1001", "take"),
         ("skip=-1", "skip"),
@@ -176,22 +184,22 @@ def test_pages_follow_each_other_by_link(products: httpx2.Client) -> None:
         ("max_price=0.001", "max_price"),
     ],
 )
-def test_a_bound_is_named(products: httpx2.Client, query: str, blamed: str) -> None:
+def test_a_bound_is_named(products: httpx2.Client, query: str, field: str) -> None:
     """A parameter out of its bounds is 422."""
-    assert problem(products.get(f"/products/filter/price?{query}"), blamed) == 422
+    assert problem(products.get(f"/products/filter/price?{query}"), field) == 422
 
 
 def test_racing_stock_updates_end_in_one_of_them(products: httpx2.Client) -> None:
     """Of twenty writers at once one stands, and each is answered its own number."""
-    path = f"/products/{added(products)['id']}"
+    path = f"/products/{create_product(products)['id']}"
 
-    def stock(quantity: int) -> int:
+    def set_stock(quantity: int) -> int:
         with httpx2.Client(base_url=products.base_url) as client:
             answer = client.patch(f"{path}/stock", json={"quantity": quantity})
         return int(answer.json()["quantity"])
 
     with ThreadPoolExecutor(20) as pool:
-        assert list(pool.map(stock, range(20))) == list(range(20))
+        assert list(pool.map(set_stock, range(20))) == list(range(20))
     assert products.get(path).json()["quantity"] in range(20)
 
 
@@ -200,7 +208,7 @@ def test_the_table_itself_refuses_less_than_nothing(
     products: httpx2.Client, database: str, column: str
 ) -> None:
     """A negative price or quantity meets a CHECK, past the service too."""
-    added(products)
+    create_product(products)
     with connect(database) as sql, pytest.raises((IntegrityError, CheckViolation)):
         sql(f"UPDATE products SET {column} = -1")
 
@@ -213,7 +221,7 @@ def test_notes_are_served_beside(products: httpx2.Client) -> None:
 
 def test_a_path_lists_its_methods(products: httpx2.Client) -> None:
     """A 405 has the complete Allow of the path."""
-    allowed = {
+    methods = {
         path: products.request("TRACE", path).headers["Allow"]
         for path in (
             "/products",
@@ -222,7 +230,7 @@ def test_a_path_lists_its_methods(products: httpx2.Client) -> None:
             "/products/filter/price",
         )
     }
-    assert allowed == {
+    assert methods == {
         "/products": "GET, HEAD, POST",
         "/products/1": "DELETE, GET, HEAD, PUT",
         "/products/1/stock": "PATCH",

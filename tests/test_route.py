@@ -94,10 +94,10 @@ def test_answers_are_those_of_fastapis_handler(
                 client.request(method, path, content=content, headers=headers)
                 for client in clients
             ]
-            seen = [
+            results = [
                 (answer.status_code, answer.headers, answer.content) for answer in answers
             ]
-            assert seen == [seen[0]] * 4, f"{method} {path} {content!r:.40}"
+            assert results == [results[0]] * 4, f"{method} {path} {content!r:.40}"
 
 
 class Parameters(BaseModel):
@@ -113,7 +113,7 @@ class Item(BaseModel):
     name: str
 
 
-def depend() -> str:
+def get_dependency() -> str:
     """Return what a dependency gives."""
     return "dependency"
 
@@ -180,7 +180,7 @@ def add_dependency(app: FastAPI) -> None:
     """Add an endpoint with a dependency."""
 
     @app.post("/other/")
-    async def endpoint(value: Annotated[str, Depends(depend)]) -> Answer:
+    async def endpoint(value: Annotated[str, Depends(get_dependency)]) -> Answer:
         return Answer(value)
 
 
@@ -256,7 +256,7 @@ def add_background_task(app: FastAPI) -> None:
 
     @app.post("/other/")
     async def endpoint(tasks: BackgroundTasks) -> Answer:
-        tasks.add_task(depend)
+        tasks.add_task(get_dependency)
         return Answer("tasks")
 
 
@@ -320,8 +320,8 @@ def test_any_other_endpoint_gets_fastapis_handler(
 
 def test_dependencies_of_a_router_are_kept() -> None:
     """A route with the dependency of its router or its app gets FastAPI's handler."""
-    called = []
-    app = FastAPI(dependencies=[Depends(lambda: called.append("app"))])
+    calls = []
+    app = FastAPI(dependencies=[Depends(lambda: calls.append("app"))])
     app.router.route_class = main.Route
 
     @app.get("/guarded/")
@@ -329,19 +329,19 @@ def test_dependencies_of_a_router_are_kept() -> None:
         return Answer("guarded")
 
     assert ask(app, "GET", "/guarded/").text == "guarded"
-    assert called == ["app"]
+    assert calls == ["app"]
 
 
 def test_dependencies_of_an_included_router_are_kept(app: FastAPI) -> None:
     """A plain endpoint of a router that is included with a dependency has it, too."""
-    called = []
+    calls = []
     router = APIRouter(route_class=main.Route)
 
     @router.get("/guarded/")
     async def endpoint() -> Answer:
         return Answer("guarded")
 
-    dependency = Depends(lambda: called.append("router"))
+    dependency = Depends(lambda: calls.append("router"))
     app.include_router(router, prefix="/included", dependencies=[dependency])
     assert ask(app, "GET", "/included/guarded/").text == "guarded"
-    assert called == ["router"]
+    assert calls == ["router"]

@@ -17,7 +17,7 @@ def trigrams(postgres: Postgres) -> None:
         skip("this Postgres has no pg_trgm")
 
 
-def found(service: Service, q: str) -> list[str]:
+def search_texts(service: Service, q: str) -> list[str]:
     """Return the texts that a search finds."""
     return [
         note["text"]
@@ -38,7 +38,7 @@ def test_a_search_uses_the_index(postgres: Postgres, tmp_path: Path) -> None:
         )
         postgres.sql("VACUUM ANALYZE notes", "search")
         httpx2.post(service.url + "/notes", json={"text": "Needle in a haystack"})
-        assert found(service, "NEEDLE") == ["Needle in a haystack"]
+        assert search_texts(service, "NEEDLE") == ["Needle in a haystack"]
     assert postgres.sql(INDEXES, "search").split() == ["notes_pkey", "notes_text_trgm"]
     scans = (
         "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'notes_text_trgm'"
@@ -56,7 +56,7 @@ def test_a_search_scans_where_the_index_is_refused(
     url = postgres.url("scan").replace("postgres@", "scanner@")
     with Service.gunicorn(tmp_path, DATABASE_URL=url) as service:
         httpx2.post(service.url + "/notes", json={"text": "Needle in a haystack"})
-        assert found(service, "NEEDLE") == ["Needle in a haystack"]
+        assert search_texts(service, "NEEDLE") == ["Needle in a haystack"]
         assert service.log.read_text().count("A search scans all notes") == 1
     assert postgres.sql(INDEXES, "scan").split() == ["notes_pkey"]
     postgres.sql("DROP DATABASE scan")

@@ -35,7 +35,7 @@ MEGABYTE = 2**20
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service_with_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service with keys, whose database is away: what reaches the database is a 503."""
     address = f"postgresql://notes:secret@127.0.0.1:{free_port()}/notes"
     folder = tmp_path_factory.mktemp("guarded")
@@ -64,29 +64,29 @@ def http() -> Iterator[httpx2.Client]:
         yield client
 
 
-def answer(connection: socket.socket) -> bytes:
+def read_answer(connection: socket.socket) -> bytes:
     """Return the next answer of a connection, which is empty if the server has closed it."""
-    received = b""
+    data = b""
     while piece := connection.recv(65_536):
-        received += piece
-        head, _, body = received.partition(b"\r\n\r\n")
+        data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head)
         if length and len(body) >= int(length[1]):
             break
-    return received
+    return data
 
 
-def raw(service: Service, *pieces: bytes) -> bytes:
+def send_raw(service: Service, *pieces: bytes) -> bytes:
     """Return the answer to the bytes of a request."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         for piece in pieces:
             connection.sendall(piece)
-        return answer(connection)
+        return read_answer(connection)
 
 
-def status(received: bytes) -> int:
+def parse_status(data: bytes) -> int:
     """Return the status of an answer."""
-    return int(received.split(b" ", 2)[1])
+    return int(data.split(b" ", 2)[1])
 
 
 # Keys
@@ -113,13 +113,13 @@ def status(received: bytes) -> int:
     ],
 )
 def test_request_without_a_key_is_unauthorized(
-    guarded: Service, http: httpx2.Client, credentials: bytes | None
+    service_with_keys: Service, http: httpx2.Client, credentials: bytes | None
 ) -> None:
     """Credentials that are missing, wrong, empty, not ASCII or not a bearer's are 401."""
     headers: list[tuple[bytes, bytes]] = [(b"Origin", ORIGIN.encode())]
     if credentials is not None:
         headers.append((b"Authorization", credentials))
-    response = http.get(f"{guarded.url}/notes/", headers=headers)
+    response = http.get(f"{service_with_keys.url}/notes/", headers=headers)
     assert problem(response) == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
@@ -127,11 +127,11 @@ def test_request_without_a_key_is_unauthorized(
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 @pytest.mark.parametrize("key", KEYS)
 def test_each_key_opens_the_notes(
-    guarded: Service, http: httpx2.Client, scheme: str, key: str
+    service_with_keys: Service, http: httpx2.Client, scheme: str, key: str
 ) -> None:
     """Any of the keys reaches the database, which is away here."""
     headers = {b"Authorization": f"{scheme} {key}".encode()}
-    assert http.get(f"{guarded.url}/notes/", headers=headers).status_code == 503
+    assert http.get(f"{service_with_keys.url}/notes/", headers=headers).status_code == 503
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_each_key_opens_the_notes(
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"],
 )
 def test_every_method_needs_a_key(
-    guarded: Service, http: httpx2.Client, method: str
+    service_with_keys: Service, http: httpx2.Client, method: str
 ) -> None:
     """No method gets past the keys."""
-    assert http.request(method, f"{guarded.url}/notes/1/").status_code == 401
+    assert http.request(method, f"{service_with_keys.url}/notes/1/").status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -166,14 +166,16 @@ def test_every_method_needs_a_key(
         "/nothing",
     ],
 )
-def test_no_spelling_of_a_path_gets_past_the_keys(guarded: Service, path: str) -> None:
+def test_no_spelling_of_a_path_gets_past_the_keys(
+    service_with_keys: Service, path: str
+) -> None:
     """A path that is not one of the open ones is 401, whatever is there."""
     request = f"GET {path} HTTP/1.1\r\nHost: notes.example\r\n\r\n"
-    assert status(raw(guarded, request.encode())) == 401
+    assert parse_status(send_raw(service_with_keys, request.encode())) == 401
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "status"),
     [
         ("/", 307),
         ("/docs", 200),
@@ -184,21 +186,23 @@ def test_no_spelling_of_a_path_gets_past_the_keys(guarded: Service, path: str) -
     ],
 )
 def test_docs_and_probes_stay_open(
-    guarded: Service, http: httpx2.Client, path: str, expected: int
+    service_with_keys: Service, http: httpx2.Client, path: str, status: int
 ) -> None:
     """The docs, the OpenAPI document and the probes need no key."""
-    assert http.get(guarded.url + path).status_code == expected
+    assert http.get(service_with_keys.url + path).status_code == status
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_preflight_stays_open(guarded: Service, http: httpx2.Client, method: str) -> None:
+def test_preflight_stays_open(
+    service_with_keys: Service, http: httpx2.Client, method: str
+) -> None:
     """A browser's preflight carries no key and may ask to send one."""
     headers = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "authorization,content-type",
     }
-    response = http.options(f"{guarded.url}/notes/1/", headers=headers)
+    response = http.options(f"{service_with_keys.url}/notes/1/", headers=headers)
     assert response.status_code == 200
     assert "authorization" in response.headers["Access-Control-Allow-Headers"]
 
@@ -206,12 +210,14 @@ def test_preflight_stays_open(guarded: Service, http: httpx2.Client, method: str
 @pytest.mark.parametrize(
     "framing", ["Content-Length: 100000000", "Transfer-Encoding: chunked"]
 )
-def test_key_is_decided_before_the_body(guarded: Service, framing: str) -> None:
+def test_key_is_decided_before_the_body(service_with_keys: Service, framing: str) -> None:
     """The 401 comes before a byte of the body is sent, and nothing invites to send it."""
     head = (
         f"POST /notes/ HTTP/1.1\r\nHost: notes\r\nExpect: 100-continue\r\n{framing}\r\n"
     )
-    assert status(raw(guarded, head.encode() + JSON + b"\r\n")) == 401
+    assert (
+        parse_status(send_raw(service_with_keys, head.encode() + JSON + b"\r\n")) == 401
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,12 +241,12 @@ def test_open_service_warns(
 # TLS to Postgres
 
 
-def named(common_name: str) -> x509.Name:
+def make_name(common_name: str) -> x509.Name:
     """Return a name as certificates have it."""
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
 
 
-def certificate(
+def make_certificate(
     subject: str,
     key: ec.EllipticCurvePrivateKey,
     issuer: str,
@@ -251,8 +257,8 @@ def certificate(
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
-        .issuer_name(named(issuer))
-        .subject_name(named(subject))
+        .issuer_name(make_name(issuer))
+        .subject_name(make_name(subject))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
@@ -264,7 +270,7 @@ def certificate(
 
 
 @pytest.fixture(scope="module")
-def secure(
+def tls_postgres(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Postgres, Path]]:
     """A server with TLS for 127.0.0.1, and a folder with its authority and with another."""
@@ -276,7 +282,7 @@ def secure(
     )
     for name, key in (("right", right_key), ("wrong", wrong_key)):
         constraints = x509.BasicConstraints(ca=True, path_length=None)
-        pem = certificate("Authority", key, "Authority", key, constraints)
+        pem = make_certificate("Authority", key, "Authority", key, constraints)
         (folder / f"{name}.crt").write_bytes(pem)
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     with start_postgres() as server:
@@ -285,7 +291,7 @@ def secure(
             server.data / "server.crt",
         )
         certificate_file.write_bytes(
-            certificate("Server", server_key, "Authority", right_key, address)
+            make_certificate("Server", server_key, "Authority", right_key, address)
         )
         key_file.write_bytes(
             server_key.private_bytes(
@@ -304,7 +310,7 @@ def secure(
 
 
 @pytest.mark.parametrize(
-    ("parameters", "encrypted"),
+    ("parameters", "ssl"),
     [
         ("", "t"),
         ("sslmode=require", "t"),
@@ -314,15 +320,15 @@ def secure(
     ],
 )
 def test_connection_is_encrypted_as_the_url_asks(
-    secure: tuple[Postgres, Path], parameters: str, encrypted: str
+    tls_postgres: tuple[Postgres, Path], parameters: str, ssl: str
 ) -> None:
     """Postgres itself sees TLS, or none with `disable`."""
-    server, folder = secure
+    server, folder = tls_postgres
     url = server.create_database("tls")
     with open_client(DATABASE_URL=f"{url}?{parameters.format(folder=folder)}") as client:
         assert client.get("/notes/").status_code == 200
-        seen = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'tls'"
-        assert server.sql(seen).split() == [encrypted]
+        sql = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'tls'"
+        assert server.sql(sql).split() == [ssl]
 
 
 @pytest.mark.parametrize(
@@ -360,12 +366,12 @@ def test_connection_that_is_not_as_secure_as_asked_is_refused(
     host: str,
     parameters: str,
     reason: str,
-    secure: tuple[Postgres, Path],
+    tls_postgres: tuple[Postgres, Path],
     postgres: Postgres,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is a 503 and one line in the log that tells why; nothing is sent in plain text."""
-    tls_server, folder = secure
+    tls_server, folder = tls_postgres
     server = tls_server if server_has_tls else postgres
     server.create_database("refused")
     query = parameters.format(folder=folder)
@@ -374,7 +380,9 @@ def test_connection_that_is_not_as_secure_as_asked_is_refused(
         caplog.clear()
         response = client.get("/notes/", headers={"Authorization": "Bearer key"})
         [line] = [
-            each.getMessage() for each in caplog.records if each.name == "uvicorn.error"
+            record.getMessage()
+            for record in caplog.records
+            if record.name == "uvicorn.error"
         ]
     assert problem(response) == 503
     assert reason in line
@@ -387,7 +395,7 @@ def test_connection_that_is_not_as_secure_as_asked_is_refused(
 # CORS
 
 
-def allowed(client: TestClient, origins: list[str]) -> dict[str, str | None]:
+def read_allowed_origins(client: TestClient, origins: list[str]) -> dict[str, str | None]:
     """Return which origin each origin is told that it may read as, by GET and by preflight."""
     answers = {}
     for origin in origins:
@@ -412,7 +420,7 @@ def test_every_origin_may_read_by_default(sqlite: str) -> None:
     """Without configuration every origin may read, null too."""
     with open_client(DATABASE_URL=sqlite) as client:
         origins = [ORIGIN, "http://localhost:5173", "null"]
-        assert allowed(client, origins) == dict.fromkeys(origins, "*")
+        assert read_allowed_origins(client, origins) == dict.fromkeys(origins, "*")
 
 
 @pytest.mark.parametrize("regex", ["", r"https://.*"])
@@ -426,15 +434,15 @@ def test_star_never_allows_credentials(sqlite: str, regex: str) -> None:
     }
     with open_client(DATABASE_URL=sqlite, **variables) as client:
         for method in ("GET", "OPTIONS"):
-            answered = client.request(method, "/livez", headers=headers).headers
-            assert answered["Access-Control-Allow-Origin"] == "*"
-            assert "Access-Control-Allow-Credentials" not in answered
+            answer_headers = client.request(method, "/livez", headers=headers).headers
+            assert answer_headers["Access-Control-Allow-Origin"] == "*"
+            assert "Access-Control-Allow-Credentials" not in answer_headers
 
 
 def test_listed_origins_may_read(sqlite: str) -> None:
     """Each listed origin is allowed by its own name, and nothing that only resembles one."""
-    listed = [ORIGIN, "http://localhost:5173"]
-    others = [
+    own_origins = [ORIGIN, "http://localhost:5173"]
+    other_origins = [
         "https://app.example.evil.example",
         "https://evil-app.example",
         "https://app.exampl",
@@ -445,26 +453,33 @@ def test_listed_origins_may_read(sqlite: str) -> None:
         "*",
         "null",
     ]
-    with open_client(DATABASE_URL=sqlite, CORS_ORIGINS=" , ".join(listed)) as client:
-        expected = {origin: origin for origin in listed} | dict.fromkeys(others)
-        assert allowed(client, listed + others) == expected
-        answered = client.get("/livez", headers={"Origin": ORIGIN}).headers
-        assert answered["Access-Control-Allow-Credentials"] == "true"
+    with open_client(DATABASE_URL=sqlite, CORS_ORIGINS=" , ".join(own_origins)) as client:
+        allowed_origins = {origin: origin for origin in own_origins} | dict.fromkeys(
+            other_origins
+        )
+        assert (
+            read_allowed_origins(client, own_origins + other_origins) == allowed_origins
+        )
+        headers = client.get("/livez", headers={"Origin": ORIGIN}).headers
+        assert headers["Access-Control-Allow-Credentials"] == "true"
         assert "Origin" in client.get("/livez", headers={"Origin": ""}).headers["Vary"]
 
 
 def test_null_may_read_only_when_listed(sqlite: str) -> None:
     """A page of no origin (a file, a sandbox) is allowed by the word `null`."""
     with open_client(DATABASE_URL=sqlite, CORS_ORIGINS="null") as client:
-        assert allowed(client, ["null", ORIGIN]) == {"null": "null", ORIGIN: None}
+        assert read_allowed_origins(client, ["null", ORIGIN]) == {
+            "null": "null",
+            ORIGIN: None,
+        }
 
 
-@pytest.mark.parametrize("listed", ["", ORIGIN])
-def test_regex_matches_whole_origins(sqlite: str, listed: str) -> None:
+@pytest.mark.parametrize("listed_origin", ["", ORIGIN])
+def test_regex_matches_whole_origins(sqlite: str, listed_origin: str) -> None:
     """A regex for preview deployments matches an origin from its first letter to its last."""
     regex = r"https://pr-\d+\.app\.example|https://staging\.example"
-    matching = ["https://pr-7.app.example", "https://staging.example"]
-    others = [
+    own_origins = ["https://pr-7.app.example", "https://staging.example"]
+    other_origins = [
         "https://pr-7.app.example.evil.example",
         "https://evil.example/https://pr-7.app.example",
         "https://pr-7xapp.example",
@@ -472,11 +487,16 @@ def test_regex_matches_whole_origins(sqlite: str, listed: str) -> None:
         "https://staging.example.evil.example",
         "null",
     ]
-    variables = {"CORS_ORIGINS": listed, "CORS_ORIGIN_REGEX": regex}
+    variables = {"CORS_ORIGINS": listed_origin, "CORS_ORIGIN_REGEX": regex}
     with open_client(DATABASE_URL=sqlite, **variables) as client:
-        expected = {origin: origin for origin in matching} | dict.fromkeys(others)
-        expected[ORIGIN] = listed or None
-        assert allowed(client, [*matching, *others, ORIGIN]) == expected
+        allowed_origins = {origin: origin for origin in own_origins} | dict.fromkeys(
+            other_origins
+        )
+        allowed_origins[ORIGIN] = listed_origin or None
+        assert (
+            read_allowed_origins(client, [*own_origins, *other_origins, ORIGIN])
+            == allowed_origins
+        )
 
 
 # Input
@@ -513,8 +533,8 @@ def test_sql_stays_data(client: TestClient) -> None:
             == note
         )
         for name in ("q", "text"):
-            found = client.get("/notes/", params={name: f"<{sql}>"})
-            assert found.json() == [note]
+            response = client.get("/notes/", params={name: f"<{sql}>"})
+            assert response.json() == [note]
     notes = read_notes(client)
     assert [note["text"] for note in notes] == [f"<{sql}>" for sql in SQL]
     names = ["skip", "take", "sort", "after", "count", "completed", "id"]
@@ -563,61 +583,64 @@ def test_bytes_that_are_not_http_are_refused(
     service: Service, request_bytes: bytes
 ) -> None:
     """What is not HTTP is a 400, and the next client is served."""
-    assert status(raw(service, request_bytes)) == 400
-    assert status(raw(service, HEAD + b"\r\n")) == 200
+    assert parse_status(send_raw(service, request_bytes)) == 400
+    assert parse_status(send_raw(service, HEAD + b"\r\n")) == 200
 
 
 # Limits
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "chunked"])
 def test_hundred_megabytes_leave_the_memory_as_it_was(
-    service: Service, chunked: bool
+    service: Service, is_chunked: bool
 ) -> None:
     """A body over the limit is 413 and dropped as it comes; its connection serves on."""
     process = psutil.Process(service.process.pid)
-    before = process.memory_info().rss
+    start_memory = process.memory_info().rss
     piece = b" " * 65_536
     framing = (
         b"Transfer-Encoding: chunked"
-        if chunked
+        if is_chunked
         else b"Content-Length: %d" % (100 * MEGABYTE)
     )
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(b"POST /notes/ HTTP/1.1\r\nHost: notes\r\n%s\r\n" % framing)
         connection.sendall(JSON + b"\r\n")
-        grown = 0
+        growth = 0
         for _ in range(100 * MEGABYTE // len(piece)):
             connection.sendall(
-                b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece
+                b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece
             )
-            grown = max(grown, process.memory_info().rss - before)
-        if chunked:
+            growth = max(growth, process.memory_info().rss - start_memory)
+        if is_chunked:
             connection.sendall(b"0\r\n\r\n")
-        assert status(answer(connection)) == 413
+        assert parse_status(read_answer(connection)) == 413
         connection.sendall(HEAD + b"\r\n")
-        assert status(answer(connection)) == 200
-    assert grown < 16 * MEGABYTE
+        assert parse_status(read_answer(connection)) == 200
+    assert growth < 16 * MEGABYTE
 
 
 @pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
 def test_length_over_the_limit_is_refused_unread(service: Service, expect: bytes) -> None:
     """A declared length over the limit is 413 before a byte of the body is sent."""
     head = b"POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Length: 1048577\r\n"
-    assert status(raw(service, head + expect + JSON + b"\r\n")) == 413
+    assert parse_status(send_raw(service, head + expect + JSON + b"\r\n")) == 413
 
 
-@pytest.mark.parametrize(("length", "expected"), [(65_000, 200), (66_000, 400)])
-def test_url_has_a_bound(service: Service, length: int, expected: int) -> None:
+@pytest.mark.parametrize(("length", "status"), [(65_000, 200), (66_000, 400)])
+def test_url_has_a_bound(service: Service, length: int, status: int) -> None:
     """A URL of 65,000 bytes is read, and one of 66,000 is a 400."""
     request = b"GET /livez?%s HTTP/1.1\r\nHost: notes\r\n\r\n" % (b"a" * length)
-    assert status(raw(service, request)) == expected
+    assert parse_status(send_raw(service, request)) == status
 
 
 def test_headers_have_no_bound_of_their_own(service: Service) -> None:
     """A megabyte of headers is read: to refuse it is the router's part, as SECURITY.md says."""
     assert (
-        status(raw(service, HEAD, b"X: %s\r\n" % (b"a" * 1_000) * 1_000, b"\r\n")) == 200
+        parse_status(
+            send_raw(service, HEAD, b"X: %s\r\n" % (b"a" * 1_000) * 1_000, b"\r\n")
+        )
+        == 200
     )
 
 
@@ -628,8 +651,8 @@ def test_slow_clients_hold_no_connection_to_the_database(
     head = b"POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Length: 100\r\n"
     with ExitStack() as stack:
         for start in (b"", b"GET /no", head, head + JSON + b'\r\n{"text": ') * 25:
-            slow = socket.create_connection(("127.0.0.1", service.port), timeout=10)
-            stack.enter_context(slow).sendall(start)
+            connection = socket.create_connection(("127.0.0.1", service.port), timeout=10)
+            stack.enter_context(connection).sendall(start)
         for _ in range(20):
             assert http.get(f"{service.url}/notes/").status_code == 200
 
@@ -661,11 +684,11 @@ def test_server_header_says_no_version(service: Service, http: httpx2.Client) ->
 )
 def test_log_lines_are_not_forged(service: Service, target: str, header: str) -> None:
     """A request is one line of the log, of printable ASCII alone."""
-    before = len(service.log.read_bytes())
+    log_size = len(service.log.read_bytes())
     lines = [f"GET {target} HTTP/1.1", "Host: notes", *filter(None, [header]), "", ""]
-    raw(service, "\r\n".join(lines).encode("latin-1"))
-    written = wait_until(lambda: service.log.read_bytes()[before:])
-    assert re.fullmatch(rb"[ -~]+\n", written)
+    send_raw(service, "\r\n".join(lines).encode("latin-1"))
+    log_line = wait_until(lambda: service.log.read_bytes()[log_size:])
+    assert re.fullmatch(rb"[ -~]+\n", log_line)
 
 
 SECRET = "S3CRET"
@@ -712,15 +735,13 @@ def test_no_secret_is_logged(
 ) -> None:
     """Whatever is wrong with a URL, its password is neither logged nor answered."""
     caplog.set_level(logging.INFO)
-    answered = ""
+    answers = ""
     with suppress(SystemExit), open_client(**variables, POOL_TIMEOUT="0.1") as client:
         headers = {"Authorization": f"Bearer {SECRET}"}
-        answered = (
-            client.get("/notes/", headers=headers).text + client.get("/readyz").text
-        )
-    printed = "".join(capfd.readouterr())
-    assert caplog.text + printed
-    assert SECRET not in caplog.text + printed + answered
+        answers = client.get("/notes/", headers=headers).text + client.get("/readyz").text
+    output = "".join(capfd.readouterr())
+    assert caplog.text + output
+    assert SECRET not in caplog.text + output + answers
 
 
 def test_user_that_postgres_refuses_is_logged_without_a_password(
@@ -752,9 +773,11 @@ def test_no_note_is_logged(
         assert problem(client.post("/notes/", json={"text": SECRET})) == 409
     finally:
         deployment.sql("DROP INDEX once")
-    logged = [
+    records = [
         record for record in caplog.records if record.name != "httpx2"
     ]  # the client's own
-    written = [logging.Formatter().format(record) for record in logged]
-    assert any("IntegrityError" in each or "UniqueViolation" in each for each in written)
-    assert SECRET not in "".join([*written, *capfd.readouterr()])
+    log_lines = [logging.Formatter().format(record) for record in records]
+    assert any(
+        "IntegrityError" in line or "UniqueViolation" in line for line in log_lines
+    )
+    assert SECRET not in "".join([*log_lines, *capfd.readouterr()])

@@ -34,10 +34,10 @@ TUTORIAL = (
 def test_eight_that_start_together_make_one_table(empty_database: str) -> None:
     """Eight services that open the same empty database in one moment all come up and serve."""
     apps = [load_app(DATABASE_URL=empty_database) for _ in range(8)]
-    together = Barrier(8)
+    barrier = Barrier(8)
 
     def start(app: FastAPI) -> int:
-        together.wait()
+        barrier.wait()
         with TestClient(app) as client:
             return client.post("/notes/", json=GROCERIES).status_code
 
@@ -55,10 +55,10 @@ def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
     }
     with Service.gunicorn(tmp_path, **variables) as service:
 
-        def started() -> bool:
+        def is_started() -> bool:
             return service.log.read_text().count("Application startup complete") == 8
 
-        wait_until(started, 30, "eight workers")
+        wait_until(is_started, 30, "eight workers")
         assert httpx2.post(f"{service.url}/notes/", json=GROCERIES).status_code == 201
         log = service.log.read_text()
         assert service.stop() == 0
@@ -79,8 +79,8 @@ def tutorial(empty_database: str) -> Iterator[TestClient]:
 def test_the_tutorials_table_is_read_as_it_is(tutorial: TestClient) -> None:
     """A NULL that the tutorial left is an empty text and not completed, in every list."""
     notes = read_notes(tutorial)
-    shown = [(note["text"], note["completed"]) for note in notes]
-    assert shown == [("b", True), ("", False), ("a", False)]
+    values = [(note["text"], note["completed"]) for note in notes]
+    assert values == [("b", True), ("", False), ("a", False)]
     for query, line in {
         "sort=text": [notes[1], notes[2], notes[0]],
         "sort=-text": [notes[0], notes[2], notes[1]],
@@ -100,16 +100,19 @@ def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
     create_note(tutorial)
     for note in read_notes(tutorial):
         path = f"/notes/{note['id']}/"
-        patched = tutorial.patch(
+        patch_response = tutorial.patch(
             path, json={}, headers={"If-Match": tutorial.get(path).headers["ETag"]}
         )
-        assert (patched.status_code, patched.json()) == (200, note)
-        new = {"text": "", "completed": not note["completed"]}
-        replaced = tutorial.put(
-            path, json=new, headers={"If-Match": patched.headers["ETag"]}
+        assert (patch_response.status_code, patch_response.json()) == (200, note)
+        body = {"text": "", "completed": not note["completed"]}
+        put_response = tutorial.put(
+            path, json=body, headers={"If-Match": patch_response.headers["ETag"]}
         )
-        assert (replaced.status_code, replaced.json()) == (200, {"id": note["id"], **new})
-        headers = {"If-Match": replaced.headers["ETag"]}
+        assert (put_response.status_code, put_response.json()) == (
+            200,
+            {"id": note["id"], **body},
+        )
+        headers = {"If-Match": put_response.headers["ETag"]}
         assert tutorial.delete(path, headers=headers).status_code == 200
     assert read_notes(tutorial) == []
 
@@ -132,14 +135,14 @@ def test_no_right_to_create_is_needed_where_the_table_is(postgres: Postgres) -> 
     """A user without CREATE rights starts on an existing table and does every call."""
     url = postgres.create_database("limited")
     _, host, name = split_url(url)
-    limited = f"postgresql://limited:limited@{host}/{name}"
+    limited_url = f"postgresql://limited:limited@{host}/{name}"
     with open_client(DATABASE_URL=url), connect(url) as sql:
         sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     rights = "SELECT, INSERT, UPDATE, DELETE ON notes", "USAGE ON SEQUENCE notes_id_seq"
-    with create_role(url, "limited", "limited", *rights), connect(limited) as sql:
+    with create_role(url, "limited", "limited", *rights), connect(limited_url) as sql:
         with pytest.raises(Exception, match="permission denied"):
             sql("CREATE TABLE other ()")
-        with open_client(DATABASE_URL=limited) as client:
+        with open_client(DATABASE_URL=limited_url) as client:
             note = create_note(client)
             path = f"/notes/{note['id']}/"
             assert read_notes(client) == [client.get(path).json()] == [note]

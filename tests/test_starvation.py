@@ -76,7 +76,7 @@ class Clients:
         self.port, self.path, self.text = service.port, path, text
         self.pause, self.leave = pause, leave
         self.outcomes: list[Outcome] = []
-        self.stopping = threading.Event()
+        self.stop_event = threading.Event()
         self.threads = [threading.Thread(target=self._call) for _ in range(number)]
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class Clients:
 
     def __exit__(self, *_: object) -> None:
         """Let each client wait for its answer, and end."""
-        self.stopping.set()
+        self.stop_event.set()
         for thread in self.threads:
             thread.join()
 
@@ -104,7 +104,7 @@ class Clients:
     def _call(self) -> None:
         client = HTTPConnection("127.0.0.1", self.port, timeout=120)
         due = time.monotonic()
-        while not self.stopping.wait(max(0, due - time.monotonic())):
+        while not self.stop_event.wait(max(0, due - time.monotonic())):
             try:
                 send(client, self.path, self.text)
                 if self.leave:
@@ -142,7 +142,7 @@ class NormalClient:
     def __exit__(self, *_: object) -> None:
         """Wait for the last answers."""
         for clients in self.calls.values():
-            clients.stopping.set()
+            clients.stop_event.set()
         self.stack.close()
 
 
@@ -186,7 +186,7 @@ def without_index(url: str) -> Iterator[None]:
             sql(definition)
 
 
-class Loaded(NamedTuple):
+class FullService(NamedTuple):
     """A service with one worker and many notes, and the URL of its database."""
 
     service: Service
@@ -199,9 +199,9 @@ def serve(folder: Path, url: str) -> Service:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def loaded(
+def full_service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Loaded]:
+) -> Iterator[FullService]:
     """The service with many notes, on each of the two."""
     folder = tmp_path_factory.mktemp("starvation")
     if request.param == "sqlite":
@@ -213,7 +213,7 @@ def loaded(
         with without_index(url):
             insert(url, "'note ' || i", NOTES)
             insert(url, f"'{LONG_RUNS}'", 40)
-        yield Loaded(service, url)
+        yield FullService(service, url)
 
 
 def check_normal_client(service: Service, *rude: Clients) -> None:
@@ -223,24 +223,26 @@ def check_normal_client(service: Service, *rude: Clients) -> None:
             stack.enter_context(clients)
         with NormalClient(service, NOTES // 2) as normal:
             calls = normal.calls.values()
-            what = f"{CALLS} answers to each call of the normal client"
+            description = f"{CALLS} answers to each call of the normal client"
             wait_until(
-                lambda: all(len(each.outcomes) >= CALLS for each in calls), 10, what
+                lambda: all(len(clients.outcomes) >= CALLS for clients in calls),
+                10,
+                description,
             )
         for clients in rude:
-            clients.stopping.set()
+            clients.stop_event.set()
     for name, clients in normal.calls.items():
-        expected = 201 if name == "small POST" else 200
-        assert clients.statuses == {expected: len(clients.outcomes)}, name
+        status = 201 if name == "small POST" else 200
+        assert clients.statuses == {status: len(clients.outcomes)}, name
         assert clients.seconds[-1] < SOON, name
     for clients in rude:
         assert clients.statuses.keys() <= {200, 201, 503, 504}
         assert max(clients.seconds, default=0) < IN_TIME
 
 
-def test_scans_starve_nobody(loaded: Loaded) -> None:
+def test_scans_starve_nobody(full_service: FullService) -> None:
     """Beside twenty clients that search, sort and count all notes others are served."""
-    service = loaded.service
+    service = full_service.service
     check_normal_client(
         service,
         Clients(service, SEARCH, number=5),
@@ -250,18 +252,20 @@ def test_scans_starve_nobody(loaded: Loaded) -> None:
     )
 
 
-def test_searches_for_what_almost_matches_starve_nobody(loaded: Loaded) -> None:
+def test_searches_for_what_almost_matches_starve_nobody(
+    full_service: FullService,
+) -> None:
     """Beside ten clients with searches that LIKE compares letter by letter others are served."""
-    service = loaded.service
+    service = full_service.service
     check_normal_client(service, Clients(service, f"/notes/?q={RUN_SEARCH}", number=10))
 
 
 @pytest.mark.parametrize(
-    "loaded", ["postgres"], indirect=True
+    "full_service", ["postgres"], indirect=True
 )  # which keeps a trigram index
-def test_large_notes_starve_nobody(loaded: Loaded) -> None:
+def test_large_notes_starve_nobody(full_service: FullService) -> None:
     """Beside ten clients that store notes with 65,536 new trigrams small notes are stored."""
-    service = loaded.service
+    service = full_service.service
     check_normal_client(service, Clients(service, "/notes/", large_text, number=10))
 
 
@@ -275,19 +279,23 @@ def test_search_takes_time_in_proportion_to_the_text(tmp_path: Path) -> None:
     assert response.elapsed.total_seconds() < SOON
 
 
-def test_sigterm_beside_scans_cuts_off_nothing(loaded: Loaded, tmp_path: Path) -> None:
+def test_sigterm_beside_scans_cuts_off_nothing(
+    full_service: FullService, tmp_path: Path
+) -> None:
     """All that was sent before SIGTERM is answered, though twenty clients wait for scans."""
-    with serve(tmp_path, loaded.url) as service, ExitStack() as stack:
+    with serve(tmp_path, full_service.url) as service, ExitStack() as stack:
 
-        def sent(path: str, text: Callable[[], str] | None = None) -> HTTPConnection:
+        def send_request(
+            path: str, text: Callable[[], str] | None = None
+        ) -> HTTPConnection:
             client = HTTPConnection("127.0.0.1", service.port, timeout=60)
             send(client, path, text)
             return stack.enter_context(closing(client))
 
-        rude = [sent(path) for path in [SORT, f"/notes/?q={RUN_SEARCH}"] * 10]
-        posts = [sent("/notes/", small_text) for _ in range(4)]
+        rude = [send_request(path) for path in [SORT, f"/notes/?q={RUN_SEARCH}"] * 10]
+        posts = [send_request("/notes/", small_text) for _ in range(4)]
         assert (
-            receive(sent("/livez")) == 200
+            receive(send_request("/livez")) == 200
         )  # so the worker has read what was sent before
         service.process.terminate()
         assert [receive(client) for client in posts] == [201] * 4

@@ -18,25 +18,25 @@ PACKAGES = FOLDER / "node_modules"
 def run(folder: Path, *command: str | Path, **variables: str) -> str:
     """Return the output of a command; the calling test fails with all of it if the command does."""
     environ = environment(**variables)
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True
     )
-    if done.returncode:
-        status = f"{Path(command[0]).name}: exit status {done.returncode}"
-        pytest.fail(f"{status}\n{done.stdout}\n{done.stderr}", pytrace=False)
-    return done.stdout
+    if result.returncode:
+        status = f"{Path(command[0]).name}: exit status {result.returncode}"
+        pytest.fail(f"{status}\n{result.stdout}\n{result.stderr}", pytrace=False)
+    return result.stdout
 
 
 def install() -> None:
     """Install the packages that package-lock.json pins, if they are not installed yet."""
     require_programs("node", "npm")
-    installed = PACKAGES / "installed-lock.json"
+    installed_lock = PACKAGES / "installed-lock.json"
     with (FOLDER / "package-lock.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # against another process of the same tests
-        wanted = lock.read()
-        if not installed.exists() or installed.read_text() != wanted:
+        content = lock.read()
+        if not installed_lock.exists() or installed_lock.read_text() != content:
             run(FOLDER, "npm", "ci")
-            installed.write_text(wanted)
+            installed_lock.write_text(content)
 
 
 def program(name: str) -> Path:
