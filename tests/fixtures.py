@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http import HTTPStatus
+from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,8 +23,8 @@ ORIGIN = "https://app.example"
 GROCERIES = {"text": "Get Groceries from the store", "completed": False}
 
 
-def load_app(**variables: str) -> FastAPI:
-    """Return the app of a main.py that is loaded with these variables."""
+def load_main(**variables: str) -> ModuleType:
+    """Return a main.py that is loaded with these variables."""
     spec = importlib.util.spec_from_file_location("deployed", ROOT / "main.py")
     assert spec
     assert spec.loader
@@ -34,7 +35,12 @@ def load_app(**variables: str) -> FastAPI:
                 name, variables.get(name, "")
             )  # empty hides what an .env file sets
         spec.loader.exec_module(module)
-    app: FastAPI = module.app
+    return module
+
+
+def load_app(**variables: str) -> FastAPI:
+    """Return the app of a main.py that is loaded with these variables."""
+    app: FastAPI = load_main(**variables).app
     return app
 
 

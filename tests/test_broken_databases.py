@@ -499,6 +499,19 @@ def invalid_text_deployment(
         yield deployment
 
 
+def test_text_that_is_no_utf_8_harms_no_other_read(
+    invalid_text_deployment: Deployment,
+) -> None:
+    """Reads that share a statement with one of an unreadable note get their own notes."""
+    client = invalid_text_deployment.client
+    with ThreadPoolExecutor(12) as pool:
+        ids = [1, 2, 3] * 20
+        responses = pool.map(lambda note_id: client.get(f"/notes/{note_id}/"), ids)
+    expected = {1: 200, 2: 503, 3: 200}
+    statuses = [response.status_code for response in responses]
+    assert statuses == [expected[note_id] for note_id in ids]
+
+
 @pytest.mark.parametrize(
     "request_",
     [

@@ -1,0 +1,55 @@
+"""Reads of single notes that come in at the same time, and share a statement."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.fixtures import Deployment, create_note, load_main
+
+
+def test_each_read_gets_its_own_note(deployment: Deployment) -> None:
+    """Many reads at once, of notes and of none, are answered as if each were alone."""
+    notes = [create_note(deployment.client, text=f"note {number}") for number in range(5)]
+    paths = [f"/notes/{note['id']}/" for note in notes] + ["/notes/999999999/"]
+    expected = [deployment.client.get(path) for path in paths]
+    with ThreadPoolExecutor(24) as pool:
+        responses = list(pool.map(deployment.client.get, paths * 20))
+    for response, alone in zip(responses, expected * 20, strict=True):
+        assert response.status_code == alone.status_code
+        assert response.json() == alone.json()
+        assert response.headers.get("ETag") == alone.headers.get("ETag")
+
+
+def test_reads_of_the_same_time_share_a_statement(tmp_path: Path) -> None:
+    """A read that is alone has a statement of its own; those that come meanwhile share one."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+    statements: list[str] = []
+
+    async def read_together() -> None:
+        async with main.lifespan(main.app):
+            rows = [await main.note_store.create({"text": "a", "completed": False})]
+            rows += [await main.note_store.create({"text": "b", "completed": True})]
+            driver = main.database.quick_connection.raw_connection
+            await driver.set_trace_callback(statements.append)
+            reads = [main.note_store.read(row.item["id"]) for row in rows * 20]
+            assert await asyncio.gather(*reads) == rows * 20
+
+    asyncio.run(read_together())
+    assert len(statements) == 2
+
+
+def test_a_read_sees_what_was_written_before_it(tmp_path: Path) -> None:
+    """A read that begins while others are under way does not share what these have sent."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+
+    async def write_and_read() -> None:
+        async with main.lifespan(main.app):
+            store = main.note_store
+            note_id = (await store.create({"text": "0", "completed": False})).item["id"]
+            for number in range(1, 50):
+                before = [asyncio.create_task(store.read(note_id)) for _ in range(3)]
+                await store.update(note_id, {"text": str(number)})
+                assert (await store.read(note_id)).item["text"] == str(number)
+                await asyncio.gather(*before)
+
+    asyncio.run(write_and_read())
