@@ -292,7 +292,7 @@ def test_completed_filters(
     assert page.json() == [note for note in seven_notes if note["completed"] is completed]
 
 
-CASES_OF_LETTERS = ["\u00c4RGER", "\u00e4rger", "\u0416\u0423\u041a"]
+CASES_OF_LETTERS = ["\u00c4RGER", "\u00e4rger", "\u0416\u0423\u041a", "\u212aILO\u0130"]
 STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
 
 
@@ -312,6 +312,7 @@ STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
         ("\u00e4R", ["\u00c4RGER", "\u00e4rger"]),
         ("\u00c4r", ["\u00c4RGER", "\u00e4rger"]),
         ("\u0436\u0443\u043a", ["\u0416\u0423\u041a"]),
+        ("kiloi", ["\u212aILO\u0130"]),
         ("'; --", []),
         ("\ufffd", []),
     ],
