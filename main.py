@@ -1089,7 +1089,7 @@ class Store:
         self.reads += 1
         try:
             if self.reads > 1:
-                with suppress(HTTPException):  # another row may be the cause
+                with suppress(StatementError):  # another row may be the cause
                     rows = await self.read_together(row_id)
             if rows is None:
                 rows = await run(self.select_statement(), {"id": row_id}, since=started)
@@ -1111,7 +1111,8 @@ class Store:
     async def read_batch(self) -> Any:
         """Return the rows of all reads that came in before this task begins."""
         ids, self.ids = self.ids, []
-        return await run(self.select_many_statement(), {"ids": ids})
+        statement, deadline = self.select_many_statement(), monotonic() + TIMEOUT
+        return await attempt(statement, [ids], Lane.QUICK, deadline)
 
     def existing(self, rows: Sequence[Any], row_id: int) -> Row:
         """Return the row that a statement found; 404 where it found none."""

@@ -1,6 +1,5 @@
 """Ready-made clients and linters from npm: how the tests install and run them."""
 
-import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.servers import ROOT, Postgres, Service, environment, require_programs
 
@@ -31,9 +31,10 @@ def install() -> None:
     """Install the packages that package-lock.json pins, if they are not installed yet."""
     require_programs("node", "npm")
     installed_lock = PACKAGES / "installed-lock.json"
-    with (FOLDER / "package-lock.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # against another process of the same tests
-        content = lock.read()
+    content = (FOLDER / "package-lock.json").read_text()
+    with FileLock(
+        FOLDER / "package-lock.json.lock"
+    ):  # against another process of the same tests
         if not installed_lock.exists() or installed_lock.read_text() != content:
             run(FOLDER, "npm", "ci")
             installed_lock.write_text(content)
