@@ -262,17 +262,17 @@ Text = Annotated[
 ]
 Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$", examples=["tap"])]
 # A list, because the header may be repeated (RFC 9110, 5.3).
-Tags = Annotated[list[str], WithJsonSchema({"type": "string", "examples": ['"5c1e"']})]
+ETags = Annotated[list[str], WithJsonSchema({"type": "string", "examples": ['"5c1e"']})]
 IfMatch = Annotated[
-    Tags,
+    ETags,
     Header(
         alias="If-Match",
         default_factory=list,
-        description="Tags that the note may have; with any other it is left as it is.",
+        description="Tags of which it must have one; otherwise nothing is changed.",
     ),
 ]
 IfNoneMatch = Annotated[
-    Tags,
+    ETags,
     Header(
         alias="If-None-Match",
         default_factory=list,
@@ -1178,7 +1178,7 @@ DETAILS = {  # where the raiser gives none; also the examples in OpenAPI
     404: "There is nothing at this path.",
     405: "This path takes only the methods that Allow names.",
     409: "The database already has a row in this place; nothing was changed.",
-    412: "The note with id 7 is no longer as If-Match names it.",
+    412: "It is no longer as If-Match names it.",
     413: f"The body is over {settings.MAX_BODY_BYTES} bytes.",
     415: "The body must be JSON, and its Content-Type application/json.",
     422: "The table in the database refuses a value, by its type, its length or a rule.",
@@ -1332,7 +1332,7 @@ API_KEYS = [key.encode() for key in settings.API_KEYS]
 # Where telemetry is on but not configured, to look for it is 5 % of a read's CPU.
 OTEL = "OTEL_" in " ".join(os.environ)
 Responses = dict[int | str, dict[str, Any]]
-TAGS = [  # of operations, each named by the path's first part
+OPENAPI_TAGS = [  # of operations, each named by the path's first part
     {"name": "notes", "description": "What is to be remembered or done."},
     {"name": "health", "description": "For a balancer or a platform."},
 ]
@@ -1602,7 +1602,7 @@ app = FastAPI(
     contact={"name": "The operator of this service"},
     license_info={"name": "MIT", "identifier": "MIT"},
     servers=[{"url": "/", "description": "The address of this document"}],
-    openapi_tags=TAGS,
+    openapi_tags=OPENAPI_TAGS,
     docs_url=None,  # the one below says so where its script does not load
     lifespan=lifespan,
     redirect_slashes=False,

@@ -212,7 +212,7 @@ async def cors_allows(origin: str) -> bool:
     return (await call_inside(app, "OPTIONS", "/mcp/", headers)).is_success
 
 
-main.TAGS.append({"name": "mcp", "description": "The notes as tools of agents."})
+main.OPENAPI_TAGS.append({"name": "mcp", "description": "The notes as tools of agents."})
 
 
 @app.post(

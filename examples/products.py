@@ -17,7 +17,7 @@ import main
 from main import Id, IfMatch, IfNoneMatch, answer, answer_list, app
 
 sqlite3.register_adapter(Decimal, str)  # the column's affinity makes it a number again
-main.TAGS.append({"name": "products", "description": "What is in store."})
+main.OPENAPI_TAGS.append({"name": "products", "description": "What is in store."})
 
 products = sa.Table(
     "products",

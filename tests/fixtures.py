@@ -114,7 +114,7 @@ def deploy(url: str, *, by_fastapi: bool = False) -> Iterator[Deployment]:
         yield Deployment(client, sql)
 
 
-def create_note(client: TestClient, **members: str | bool) -> dict[str, Any]:
+def create_note(client: TestClient, **members: str | int) -> dict[str, Any]:
     """Return a note that is made by POST."""
     response = client.post("/notes/", json=GROCERIES | members)
     assert response.status_code == 201

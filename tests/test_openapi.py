@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from httplint import HttpResponseLinter, levels
 
+import main
 from tests.clients import FOLDER, install, program, run, serve, write_document
 from tests.fixtures import GROCERIES
 from tests.servers import ROOT, Service
@@ -59,7 +60,7 @@ PARAMETERS_OF_LISTS = {
     "q": {"type": "string", "maxLength": 1000},
     "text": {"type": "string", "maxLength": 1000},
     "id": {"type": "array", "maxItems": 100},
-    "sort": {"enum": ["id", "text", "completed", "-id", "-text", "-completed"]},
+    "sort": {"enum": main.SORTS},
 }
 JSON = {"Content-Type": "application/json"}
 ANOTHER = {"If-Match": '"the tag of another version"'}
