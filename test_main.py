@@ -409,7 +409,7 @@ def test_if_match_lets_a_write_to_that_note_pass(
 
 @WRITES
 @pytest.mark.parametrize(
-    "if_match", ['"x"', "W/{tag}", '"x", W/{tag}', "{bare}", '"*"', ""]
+    "if_match", ['"x"', "W/{tag}", '"x", W/{tag}', "{bare}", "{upper}", '"*"', ""]
 )
 def test_if_match_that_does_not_name_the_tag_is_412(
     client: TestClient, method: str, body: Body, if_match: str
@@ -417,7 +417,9 @@ def test_if_match_that_does_not_name_the_tag_is_412(
     """A write is 412 and changes nothing when If-Match does not name the tag, or only as weak."""
     post_response = client.post("/notes/", json=GROCERIES)
     tag = post_response.headers["ETag"]
-    headers = {"If-Match": if_match.format(tag=tag, bare=tag.strip('"'))}
+    headers = {
+        "If-Match": if_match.format(tag=tag, bare=tag.strip('"'), upper=tag.upper())
+    }
     response = client.request(
         method, post_response.headers["Location"], json=body, headers=headers
     )
