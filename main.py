@@ -1300,8 +1300,8 @@ def answer(
     content = to_json(item)
     tag = tag or f'"{hashlib.sha256(content).hexdigest()}"'
     sent = {"ETag": tag, "Cache-Control": "no-cache", **NOSNIFF, **(headers or {})}
-    known = {each.removeprefix("W/") for each in split_tags(if_none_match)}
-    if known & {"*", tag}:
+    known = [each.removeprefix("W/") for each in split_tags(if_none_match)]
+    if tag in known or "*" in known:
         return Response(None, 304, sent)
     return Response(content, status, sent, "application/json")
 
@@ -1726,6 +1726,9 @@ async def redirect_to_docs(request: Request) -> Response:
     """Redirect to the documentation."""
     return Response(None, 307, {"Location": f"{request.scope['root_path']}/docs"})
 
+
+# FastAPI has put its own first; to look at them first takes 4 % of a read's CPU.
+app.router.routes.sort(key=attrgetter("include_in_schema"), reverse=True)
 
 if __name__ == "__main__":
     # By hand there is no proxy to trust; a stuck request must not delay shutdown.
