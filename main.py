@@ -65,7 +65,17 @@ ORIGIN = re.compile(r"null|[\w.+-]+://[^\s,/*]+")
 
 def split_list(value: str) -> list[str]:
     """Return the items of a comma-separated list."""
-    return value.replace(",", " ").split()
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def check_key(key: str) -> str:
+    """Return a key as it is; ValueError if no client could send it."""
+    if re.fullmatch(r"[!-~]+", key):
+        return key
+    raise ValueError("must be of printable ASCII without blanks, with commas between")
+
+
+Key = Annotated[str, AfterValidator(check_key)]
 
 
 def check_origins(origins: list[str]) -> list[str]:
@@ -99,7 +109,7 @@ class Settings(BaseModel):
         list[str], BeforeValidator(split_list), AfterValidator(check_origins)
     ] = []
     CORS_ORIGIN_REGEX: re.Pattern[str] | None = None
-    API_KEYS: Annotated[list[str], BeforeValidator(split_list), Field(min_length=1)] = []
+    API_KEYS: Annotated[list[Key], BeforeValidator(split_list), Field(min_length=1)] = []
     MAX_BODY_BYTES: int = Field(1_048_576, ge=1, le=2**30)
     HOST: str = Field("127.0.0.1", pattern=r"^[\w.:%-]+$")
     PORT: int = Field(8000, ge=0, le=65_535)

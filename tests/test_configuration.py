@@ -58,6 +58,7 @@ REFUSED = [
     ("CORS_ORIGINS", ","),
     ("CORS_ORIGIN_REGEX", "https://(.example"),
     ("API_KEYS", " , "),
+    ("API_KEYS", "one two"),
     ("MAX_BODY_BYTES", "-1"),
     ("MAX_BODY_BYTES", "1MB"),
     ("MAX_BODY_BYTES", str(2**30 + 1)),
