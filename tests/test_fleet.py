@@ -210,7 +210,7 @@ def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> 
             variables = {"DATABASE_URL": url, "PORT": str(port), "WEB_CONCURRENCY": "1"}
             return stack.enter_context(Service.gunicorn(tmp_path, **variables))
 
-        services = [start(port) for port in ports[:2]]
+        services = [start(port).wait("/readyz") for port in ports[:2]]
         balancer = stack.enter_context(Balancer(tmp_path, *ports))
         with Load(balancer) as load:
             for port, old_service in zip(ports[2:], services, strict=True):
