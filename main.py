@@ -87,16 +87,6 @@ def check_origins(origins: list[str]) -> list[str]:
     )
 
 
-TUTORIAL_VARIABLES = {
-    "host_server",
-    "db_server_port",
-    "database_name",
-    "db_username",
-    "db_password",
-    "ssl_mode",
-}
-
-
 class Settings(BaseModel):
     """What the environment sets: a row for each variable, under the variable's name."""
 
@@ -113,7 +103,8 @@ class Settings(BaseModel):
     MAX_BODY_BYTES: int = Field(1_048_576, ge=1, le=2**30)
     HOST: str = Field("127.0.0.1", pattern=r"^[\w.:%-]+$")
     PORT: int = Field(8000, ge=0, le=65_535)
-    # The tutorial's variables: any of them makes a URL where DATABASE_URL is not set.
+    # The tutorial's variables are those in lower case. Any of them makes a URL where
+    # DATABASE_URL is not set.
     host_server: str = Field("localhost", pattern=r"^[\w.-]+$")
     db_server_port: int = Field(5432, ge=1, le=65_535)
     database_name: str = "fastapi"
@@ -127,7 +118,7 @@ class Settings(BaseModel):
         """The URL that is set, or the tutorial's, or that of ./notes.db."""
         if self.DATABASE_URL:
             return self.DATABASE_URL
-        if not self.model_fields_set & TUTORIAL_VARIABLES:
+        if not any(map(str.islower, self.model_fields_set)):
             return DEFAULT_URL
         login = f"{quote(self.db_username, '')}:{quote(self.db_password, '')}"
         server = f"{login}@{self.host_server}:{self.db_server_port}"
@@ -1127,13 +1118,14 @@ class Store:
             self.batch = asyncio.create_task(self.read_batch())
         self.ids.append(row_id)
         rows = await asyncio.shield(self.batch)
-        return [row for row in rows if row[0] == row_id]
+        return rows.get(row_id, [])
 
-    async def read_batch(self) -> Any:
-        """Return the rows of all reads that came in before this task begins."""
+    async def read_batch(self) -> dict[int, list[Any]]:
+        """Return the rows of all reads that came in before this task begins, by id."""
         ids, self.ids = self.ids, []
         statement, deadline = self.select_many_statement(), monotonic() + TIMEOUT
-        return await attempt(statement, [ids], Lane.QUICK, deadline)
+        rows = await attempt(statement, [ids], Lane.QUICK, deadline)
+        return {row[0]: [row] for row in rows}
 
     def existing(self, rows: Sequence[Any], row_id: int) -> Row:
         """Return the row that a statement found; 404 where it found none."""
@@ -1591,7 +1583,8 @@ class CORS(CORSMiddleware):
 
         async def send_message(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"vary", b"Origin")]
+                headers = message.get("headers", ())
+                message["headers"] = [*headers, (b"vary", b"Origin")]
             await send(message)
 
         if "origin" in request_headers:

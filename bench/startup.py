@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
@@ -18,34 +17,15 @@ LIMIT = 30  # seconds to the first answer
 STARTS = 5  # that the median is of
 
 
-def is_up(service: Service) -> bool:
-    """Tell whether a server answers 200; RuntimeError with its log if it ended."""
-    if service.process.poll() is not None:
-        raise RuntimeError(service.log.read_text())
-    client = HTTPConnection("127.0.0.1", service.port, timeout=LIMIT)
-    with contextlib.closing(client), contextlib.suppress(ConnectionError):
-        client.request("GET", FIRST)
-        return client.getresponse().status == 200
-    return False
-
-
-def seconds_to_answer(service: Service, start_time: float) -> float:
-    """Return the seconds from the start of a server to its first 200."""
-    with on_cores(OTHER_CORES):
-        while not is_up(service):
-            if time.monotonic() - start_time > LIMIT:
-                raise TimeoutError(f"no 200 from {FIRST} within {LIMIT} s")
-            time.sleep(0.002)
-    return time.monotonic() - start_time
-
-
 @contextlib.contextmanager
 def start(subject: Subject, folder: Path, url: str) -> Iterator[tuple[Service, float]]:
     """Lend a server that has just answered, and the seconds that it took to."""
     start_time = time.monotonic()
     service = subject.spawn(folder, url)
     try:
-        yield service, seconds_to_answer(service, start_time)
+        with on_cores(OTHER_CORES):
+            service.wait(FIRST, LIMIT)
+        yield service, time.monotonic() - start_time
     finally:
         service.stop()
 

@@ -32,9 +32,8 @@ def install() -> None:
     require_programs("node", "npm")
     installed_lock = PACKAGES / "installed-lock.json"
     content = (FOLDER / "package-lock.json").read_text()
-    with FileLock(
-        FOLDER / "package-lock.json.lock"
-    ):  # against another process of the same tests
+    # Against another process of the same tests.
+    with FileLock(FOLDER / "package-lock.json.lock"):
         if not installed_lock.exists() or installed_lock.read_text() != content:
             run(FOLDER, "npm", "ci")
             installed_lock.write_text(content)
