@@ -177,6 +177,13 @@ def test_the_root_leads_to_the_docs_below_a_root_path(client: TestClient) -> Non
     assert below.get("/api/").headers["Location"] == "/api/docs"
 
 
+def test_a_root_path_is_the_server_of_the_document(client: TestClient) -> None:
+    """OpenAPI's document names the path where the service is, and no other one."""
+    below = TestClient(client.app, root_path="/api")
+    assert below.get("/api/openapi.json").json()["servers"] == [{"url": "/api"}]
+    assert "servers" not in client.get("/openapi.json").json()
+
+
 @pytest.mark.parametrize("path", ["/livez", "/docs", "/redoc", "/openapi.json"])
 def test_a_root_path_goes_before_what_is_open(client: TestClient, path: str) -> None:
     """Behind a router that puts a path before the service's own, what is open is found there."""

@@ -56,7 +56,7 @@ def delete_rows(names: frozenset[str]) -> main.Statement:
 
 def answer_rows(rows: list[Any], status: int = 200) -> Response:
     """Return notes, oldest first: a database returns them in any order."""
-    items = sorted(note_store.read_rows(rows), key=lambda item: item["id"])
+    items = sorted(note_store.to_items(rows), key=lambda item: item["id"])
     return main.answer(items, status=status)
 
 

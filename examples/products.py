@@ -93,9 +93,9 @@ class ProductPage(main.Page):
 class ProductStore(main.Store):
     """The products, whose price is a number of JSON."""
 
-    def read_rows(self, rows: Any) -> list[dict[str, Any]]:
+    def to_items(self, rows: Any) -> list[dict[str, Any]]:
         """Return rows as they are shown."""
-        items = super().read_rows(rows)
+        items = super().to_items(rows)
         return [{**item, "price": float(item["price"])} for item in items]
 
 

@@ -675,14 +675,22 @@ def test_a_lacking_column_on_sqlite_is_named_with_its_cure(
         assert create_note(client) in read_notes(client)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "id INT PRIMARY KEY",
+        "id INTEGER",
+        "uid TEXT PRIMARY KEY, id INTEGER",
+    ],
+)
 def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(
-    tmp_path: Path,
+    tmp_path: Path, key: str
 ) -> None:
-    """A key that is INT and not INTEGER gets no ids from SQLite: the start is refused with it."""
+    """The service starts on no table but one whose id SQLite generates."""
     file = tmp_path / "notes.db"
     with connect(f"sqlite:///{file}") as sql:
-        sql("CREATE TABLE notes (id INT PRIMARY KEY, text TEXT, completed BOOLEAN)")
-    assert re.search(r"\bid\b.*\bINT\b", read_refusal(tmp_path, file))
+        sql(f"CREATE TABLE notes ({key}, text TEXT, completed BOOLEAN)")
+    assert re.search(r"\bid\b.*\bINTEGER PRIMARY KEY\b", read_refusal(tmp_path, file))
 
 
 # A file that is broken
