@@ -15,7 +15,7 @@ import main
 from main import Flag, Id, Note, NoteIn, Search, Text, app, note_store, notes, omitted
 
 
-class NoteFilter(BaseModel, extra="forbid"):
+class NoteFilter(BaseModel, extra="forbid", frozen=True):
     """Which notes to delete: those that all given filters let pass."""
 
     id: list[Id] = Field([], max_length=100, description="The ids to choose from.")

@@ -100,7 +100,7 @@ def test_answers_are_those_of_fastapis_handler(
             assert results == [results[0]] * 4, f"{method} {path} {content!r:.40}"
 
 
-class Parameters(BaseModel):
+class Parameters(BaseModel, frozen=True):
     """A model of a query, with a list."""
 
     name: str = "nobody"
@@ -232,6 +232,18 @@ def add_scalar_query(app: FastAPI) -> None:
         return Answer(name)
 
 
+def add_changeable_model(app: FastAPI) -> None:
+    """Add an endpoint that changes the model of its query."""
+
+    class Changeable(BaseModel):
+        name: str
+
+    @app.post("/other/")
+    async def endpoint(query: Annotated[Changeable, Query()]) -> Answer:
+        query.name += "!"
+        return Answer(query.name)
+
+
 def add_aliases(app: FastAPI) -> None:
     """Add an endpoint whose query has other names than its model's fields."""
 
@@ -299,6 +311,7 @@ def add_function(app: FastAPI) -> None:
         (add_optional_body, {"json": {"name": "a"}}, "a"),
         (add_form, {"data": {"name": "a"}}, "a"),
         (add_scalar_query, {"params": {"name": "a"}}, "a"),
+        (add_changeable_model, {"params": {"name": "a"}}, "a!"),
         (add_aliases, {"params": {"n": "a"}}, "a"),
         (add_scalar_header, {"headers": {"X-Number": "7"}}, "7"),
         (add_background_task, {}, "tasks"),
@@ -311,11 +324,12 @@ def add_function(app: FastAPI) -> None:
 def test_any_other_endpoint_gets_fastapis_handler(
     app: FastAPI, add: Any, options: dict[str, Any], text: str
 ) -> None:
-    """What the class does not know works as FastAPI has it."""
+    """What the class does not know works as FastAPI has it, each time."""
     add(app)
     assert not is_plain(app)
-    answer = ask(app, "POST", "/other/", **options)
-    assert (answer.status_code, answer.text) == (200, text)
+    for _ in range(2):
+        answer = ask(app, "POST", "/other/", **options)
+        assert (answer.status_code, answer.text) == (200, text)
 
 
 def test_dependencies_of_a_router_are_kept() -> None:
