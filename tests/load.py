@@ -91,9 +91,8 @@ class Load:
         """Name the service."""
         self.url = service.url
         self.name = uuid.uuid4().hex
-        self.write_answers: dict[
-            str, str
-        ] = {}  # each text, and what was the answer to it
+        self.write_answers: dict[str, str] = {}  # of each text
+        self.writes: Counter[str] = Counter()  # how often each answer was given
         self.reads: Counter[str] = Counter()
         self.slowest = 0.0
         self.stop_event = threading.Event()
@@ -120,11 +119,6 @@ class Load:
         wait_until(
             lambda: self.writes["201"] >= target, 120, f"{writes} acknowledged writes"
         )
-
-    @property
-    def writes(self) -> Counter[str]:
-        """How often each answer was given to a write."""
-        return Counter(list(self.write_answers.values()))
 
     @property
     def answers(self) -> Counter[str]:
@@ -155,9 +149,9 @@ class Load:
     async def _client(self, client: httpx2.AsyncClient, number: int) -> None:
         for count in itertools.count():
             text = f"{self.name} {number} {count}"
-            self.write_answers[text], note = await self._send(
-                client, "POST", "/notes/", text
-            )
+            answer, note = await self._send(client, "POST", "/notes/", text)
+            self.write_answers[text] = answer
+            self.writes[answer] += 1
             path = f"/notes/{note['id']}/" if "id" in note else "/notes/?sort=-id"
             answer, _ = await self._send(client, "GET", path)
             self.reads[answer] += 1

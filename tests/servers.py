@@ -305,6 +305,8 @@ class Service:
                 raise RuntimeError(
                     f"exit status {self.process.returncode}:\n{self.log.read_text()}"
                 )
+            if not is_listening(self.port):  # asked first, as a client costs 25 ms of CPU
+                return False
             with contextlib.suppress(httpx2.TransportError):
                 return httpx2.get(self.url + path, timeout=5).status_code == 200
             return False

@@ -272,21 +272,6 @@ def test_conditional_requests_are_documented(name: str, document_with_keys: Any)
     assert list(find_parameters(document_with_keys, name, "header")) == expected_headers
 
 
-def test_spectral_finds_nothing(file_with_keys: Path, open_file: Path) -> None:
-    """The document passes `spectral:oas`, with the exceptions that .spectral.yaml explains."""
-    install()
-    rules = FOLDER / ".spectral.yaml"
-    arguments = (
-        "lint",
-        "--fail-severity=hint",
-        "--ruleset",
-        rules,
-        file_with_keys,
-        open_file,
-    )
-    run(FOLDER, program("spectral"), *arguments)
-
-
 def test_redocly_finds_nothing(file_with_keys: Path, open_file: Path) -> None:
     """The document passes Redocly's recommended rules, with the exceptions of redocly.yaml."""
     install()
