@@ -287,7 +287,6 @@ class Service:
         command = [
             str(Path(sys.executable).with_name(line[0])),
             *line[1:],
-            "--no-control-socket",
         ]
         variables.setdefault("WEB_CONCURRENCY", "2")
         return cls(command, folder, **variables)

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 import main
+from tests.fixtures import create_role
 from tests.load import Load
 from tests.servers import (
     MAIN_VARIABLES,
@@ -326,10 +327,10 @@ def test_the_benchmarks_are_those_that_were_measured() -> None:
 def test_the_start_command_is_the_procfiles() -> None:
     """The systemd unit and the Dockerfile start the service as the Procfile does."""
     line = (ROOT / "Procfile").read_text().removeprefix("web: ").strip()
-    (unit,) = read_blocks(OPERATIONS, "systemd", "ini")
+    (unit,) = read_blocks(OPERATIONS, "A server of your own", "ini")
     (docker,) = read_blocks(OPERATIONS, "Docker", "dockerfile")
-    assert f"CMD exec {line}\n" in docker
-    assert f"/bin/{line} --no-control-socket\n" in re.sub(r"\s*\\\n\s*", " ", unit)
+    for command, text in ((f"CMD exec {line}\n", docker), (f"/bin/{line}\n", unit)):
+        assert command in re.sub(r"\s*\\\n\s*", " ", text)
 
 
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
@@ -435,10 +436,15 @@ def test_postgres_is_backed_up_and_restored_while_it_serves(
     require_programs("bash")
     (lines,) = read_blocks(OPERATIONS, "Postgres", "sh")
     dump, restore = lines.splitlines()
-    url = postgres.create_database("backup")
+    admin_url = postgres.create_database("backup")
+    postgres.sql("CREATE EXTENSION pg_trgm", "backup")  # which the user does not own
+    url = admin_url.replace("postgres@", "backup:backup@")
     path = f"{postgres_binaries()}:{os.environ['PATH']}"
     variables = {"DATABASE_URL": url, "PATH": path}
-    with Service.gunicorn(tmp_path, DATABASE_URL=url) as service:
+    with (
+        create_role(admin_url, "backup", "backup", "CREATE ON SCHEMA public"),
+        Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+    ):
         note = httpx2.post(f"{service.url}/notes/", json={"text": "kept"}).json()
         with Load(service) as load:
             load.wait_for_writes(50)
