@@ -174,7 +174,8 @@ def test_the_root_leads_to_the_docs(client: TestClient) -> None:
 def test_the_root_leads_to_the_docs_below_a_root_path(client: TestClient) -> None:
     """Behind a router that puts a path before the service's own, the redirect has it, too."""
     below = TestClient(client.app, root_path="/api", follow_redirects=False)
-    assert below.get("/api/").headers["Location"] == "/api/docs"
+    for path in ("/api/", "/api"):
+        assert below.get(path).headers["Location"] == "/api/docs"
 
 
 def test_a_root_path_is_the_server_of_the_document(client: TestClient) -> None:

@@ -49,8 +49,8 @@ class Notes(BaseModel):
     """A page of notes, and what its headers tell."""
 
     notes: list[main.Note]
-    next: str = main.omitted(description="The arguments of the page after this one.")
-    total: int = main.omitted(description="How many there are, if `count` was true.")
+    next: str = main.optional(description="The arguments of the page after this one.")
+    total: int = main.optional(description="How many there are, if `count` was true.")
 
 
 def describe(
@@ -68,7 +68,7 @@ def describe(
 
 LIST = describe(
     "list_notes",
-    main.NotePage,
+    main.NoteQuery,
     Notes,
     ToolAnnotations(read_only_hint=True, open_world_hint=False),
     "List notes: 20 of them, the oldest first, unless the arguments say otherwise. `q` keeps those"

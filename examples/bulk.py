@@ -12,16 +12,16 @@ from fastapi import Body, Query, Response
 from pydantic import BaseModel, Field, model_validator
 
 import main
-from main import Flag, Id, Note, NoteIn, Search, Text, app, note_store, notes, omitted
+from main import Id, Note, NoteIn, Search, Text, app, note_store, notes, optional
 
 
 class NoteFilter(BaseModel, extra="forbid", frozen=True):
     """Which notes to delete: those that all given filters let pass."""
 
     id: list[Id] = Field([], max_length=100, description="The ids to choose from.")
-    text: Text = omitted(description="The whole text.")
-    completed: Flag = omitted(description="Whether they are completed.")
-    q: Search = omitted(description="A part of the text, in upper or lower case.")
+    text: Text = optional(description="The whole text.")
+    completed: main.QueryBoolean = optional(description="Whether they are completed.")
+    q: Search = optional(description="A part of the text, in upper or lower case.")
 
     @model_validator(mode="after")
     def need_a_filter(self) -> "NoteFilter":

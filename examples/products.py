@@ -53,7 +53,7 @@ class ProductIn(BaseModel):
     name: Name
     price: Price
     quantity: Quantity
-    description: Description | None = main.omitted()
+    description: Description | None = main.optional()
 
 
 class ProductPatch(TypedDict, total=False):
@@ -83,11 +83,11 @@ class DeletedProduct(Product):
     message: str
 
 
-class ProductPage(main.Page):
+class ProductQuery(main.PageQuery):
     """Which products are asked for."""
 
-    min_price: Cents = main.omitted(description="The lowest price.")
-    max_price: Cents = main.omitted(description="The highest price.")
+    min_price: Cents = main.optional(description="The lowest price.")
+    max_price: Cents = main.optional(description="The highest price.")
 
 
 class ProductStore(main.Store):
@@ -106,19 +106,20 @@ product_store = ProductStore(
 )
 
 
-@app.post("/products/", status_code=201, response_model=Product, responses=main.LOCATION)
+@app.post("/products/", status_code=201, response_model=Product, responses=main.CREATED)
 async def create_product(product: ProductIn, request: Request) -> Response:
     """Store a new product."""
     return main.answer_created(await product_store.create(vars(product)), request)
 
 
-@app.get("/products/", response_model=list[Product], responses=main.LINKS)
+@app.get("/products/", response_model=list[Product], responses=main.LISTED)
 @app.get("/products/filter/price/", include_in_schema=False)
 async def read_products(
-    page: Annotated[ProductPage, Query()], request: Request, if_none_match: IfNoneMatch
+    query: Annotated[ProductQuery, Query()], request: Request, if_none_match: IfNoneMatch
 ) -> Response:
     """Return a page of the products, oldest first."""
-    return answer_list(await product_store.read_page(page), page, request, if_none_match)
+    page = await product_store.read_page(query)
+    return answer_list(page, query, request, if_none_match)
 
 
 @app.get("/products/{product_id}/", response_model=Product)

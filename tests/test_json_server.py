@@ -243,7 +243,7 @@ REFUSED = {
     "id:gt=5": ((200, ALL, None), ["id:gt"]),
     "_where={}": ((200, ALL, None), ["_where"]),
     "_embed=comments&_expand=user": ((200, ALL, None), ["_embed", "_expand"]),
-    "priority=1": ((200, ALL, None), ["priority"]),
+    "colour=1": ((200, ALL, None), ["colour"]),
     "_=1763000000": ((200, ALL, None), ["_"]),
 }
 

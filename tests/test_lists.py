@@ -1,5 +1,6 @@
 """Lists: their pages, filters, order and links."""
 
+import re
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -256,6 +257,31 @@ def test_a_link_keeps_the_other_parameters(
         assert not urlsplit(target).netloc
         assert set(parse_qsl(other_parameters)) <= set(link_parameters)
         assert ("after" in dict(link_parameters)) is (other_parameters != "sort=text")
+
+
+def test_a_link_replaces_a_start_however_it_is_spelled(
+    client: TestClient, seven_notes: Notes
+) -> None:
+    """The Link of a page that began at a skip or an after that is encoded goes on after it."""
+    for start in ("%73kip=1", f"a%66ter={seven_notes[0]['id']}"):
+        path = f"/notes/?{start}&take=2"
+        assert [page.json() for page in read_pages(client, path)] == [
+            seven_notes[1:3],
+            seven_notes[3:5],
+            seven_notes[5:],
+        ]
+
+
+def test_a_link_is_a_uri(client: TestClient, seven_notes: Notes) -> None:
+    """What a URI may not have is encoded in a Link (RFC 3986), and all else is as it was."""
+    first, second = (f"a>\u00e4 {number}%" for number in (1, 2))
+    for text in (first, second):
+        create_note(client, text=text)
+    query = "take=1&q=%3E\u00e4+&"
+    link = client.get(f"/notes/?{query}").headers["Link"]
+    assert re.fullmatch(r'<\?[\w%=&+;,.:/?@!$\'()*~-]+>; rel="next"', link, re.ASCII)
+    (second_note,) = client.get(f"/notes/{link[1 : link.index('>')]}").json()
+    assert second_note["text"] == second
 
 
 def test_a_link_replaces_after(client: TestClient, seven_notes: Notes) -> None:

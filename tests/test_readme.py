@@ -207,7 +207,7 @@ def test_the_table_of_endpoints_is_complete() -> None:
 
 def test_the_table_of_parameters_is_complete() -> None:
     """Each parameter of a list is in its table, with its default, and no other."""
-    fields = main.NotePage.model_fields
+    fields = main.NoteQuery.model_fields
     table_defaults = {
         find_codes(row[0])[0]: row[1] for row in read_rows(README, "List parameters")
     }

@@ -119,9 +119,9 @@ test("the message of a 404 names the note", async () => {
 });
 
 test("the message of a filter that there is not names it, and those that there are", async () => {
-  await assert.rejects(provider.getList("notes", list({ priority: 1 })), ({ status, message }) => {
+  await assert.rejects(provider.getList("notes", list({ colour: 1 })), ({ status, message }) => {
     assert.equal(status, 422);
-    assert.match(message, /^priority: .* takes .*_end, .*text_like, .*completed/);
+    assert.match(message, /^colour: .* takes .*_end, .*text_like, .*completed/);
     return true;
   });
 });

@@ -76,7 +76,7 @@ test("a filter or a second sorter that there is not is refused, and named", asyn
   await refused({ filters: filters({ text: "fix tap" }, "ne") }, /^text_ne: /);
   await refused({ filters: filters({ id: 3 }, "gte") }, /^id_gte: /);
   await refused({ filters: filters({ id: 3 }, "lte") }, /^id_lte: /);
-  await refused({ filters: filters({ priority: 1 }) }, /^priority: /);
+  await refused({ filters: filters({ colour: 1 }) }, /^colour: /);
   const sorters = ["completed", "text"].map((field) => ({ field, order: "asc" }));
   await refused({ sorters }, /^_sort: /);
 });
