@@ -1,6 +1,6 @@
 """Measure this service and its peers under load: what a request costs the server.
 
-    python -m bench.bench [--rounds 5] [--seconds 2] [--connections 1 32 256]
+    python -m bench.bench [--rounds 9] [--seconds 1] [--connections 1 32 256]
                           [--databases ...] [--peers ...] [--cases ...] [--requests 50000]
 
 It needs Linux and wrk; Node's peers need `npm ci` in bench/peers. The figures go to
@@ -56,8 +56,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure this service and its peers under load."
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=2, help="that each run takes")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=int, default=1, help="that each run takes")
     parser.add_argument("--connections", type=int, nargs="+", default=[LOAD, 1, 256])
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=[*DATABASES])
     parser.add_argument("--peers", nargs="+", choices=PEERS)
