@@ -372,9 +372,7 @@ def test_every_spelling_of_a_url_is_understood(postgres: Postgres, template: str
     ):
         with open_client(DATABASE_URL=login_url) as client:
             note = create_note(client)
-        assert sql("SELECT id, text, completed FROM notes").fetchall() == [
-            tuple(note.values())
-        ]
+        assert sql("SELECT id FROM notes").fetchall() == [(note["id"],)]
 
 
 @pytest.mark.parametrize(
