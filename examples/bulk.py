@@ -18,7 +18,7 @@ from main import Id, Note, NoteIn, Search, Text, app, note_store, notes, optiona
 class NoteFilter(BaseModel, extra="forbid", frozen=True):
     """Which notes to delete: those that all given filters let pass."""
 
-    id: list[Id] = Field([], max_length=100, description="The ids to choose from.")
+    id: tuple[Id, ...] = Field((), max_length=100, description="The ids to choose from.")
     text: Text = optional(description="The whole text.")
     completed: main.QueryBoolean = optional(description="Whether they are completed.")
     q: Search = optional(description="A part of the text, in upper or lower case.")

@@ -229,7 +229,10 @@ def test_a_restore_beside_clients_succeeds(
             404,
             503,
         }  # 404 is an empty table, before its rows are back
-        assert len(read_complaints(caplog)) == statuses.count(503)
+        # Equal lists that share a statement share its line.
+        complaints = read_complaints(caplog)
+        assert bool(complaints) == (503 in statuses)
+        assert len(complaints) <= statuses.count(503)
 
 
 # What an operator has to mend

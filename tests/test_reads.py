@@ -1,10 +1,10 @@
-"""Reads of single notes that come in at the same time, and share a statement."""
+"""Reads that come in at the same time, and share a statement."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.fixtures import Deployment, create_note, load_main
+from tests.fixtures import Deployment, create_note, load_main, problem
 
 
 def test_each_read_gets_its_own_note(deployment: Deployment) -> None:
@@ -53,3 +53,58 @@ def test_a_read_sees_what_was_written_before_it(tmp_path: Path) -> None:
                 await asyncio.gather(*before)
 
     asyncio.run(write_and_read())
+
+
+def test_equal_lists_of_the_same_time_share_a_statement(tmp_path: Path) -> None:
+    """A list that is alone has a statement of its own; equal ones that come meanwhile share one."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+    statements: list[str] = []
+
+    async def read_together() -> None:
+        async with main.lifespan(main.app):
+            items = [
+                (await main.note_store.create({"text": text, "completed": False})).item
+                for text in "ab"
+            ]
+            driver = main.database.quick_connection.raw_connection
+            await driver.set_trace_callback(statements.append)
+            queries = [
+                main.NoteQuery(),
+                main.NoteQuery(skip=1),
+                main.NoteQuery(id=[1], take=1),
+            ]
+            lists = [main.note_store.read_page(query) for query in queries * 20]
+            pages = await asyncio.gather(*lists)
+            expected = [items, items[1:], items[:1]] * 20
+            assert [page.items for page in pages] == expected
+
+    asyncio.run(read_together())
+    assert len(statements) == 1 + 3
+
+
+def test_a_list_has_what_was_written_before_it(tmp_path: Path) -> None:
+    """A list that begins while equal ones are under way does not share what these have sent."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+
+    async def write_and_list() -> None:
+        async with main.lifespan(main.app):
+            store, query = main.note_store, main.NoteQuery(take=1_000)
+            for number in range(50):
+                before = [asyncio.create_task(store.read_page(query)) for _ in range(3)]
+                await store.create({"text": str(number), "completed": False})
+                assert len((await store.read_page(query)).items) == number + 1
+                await asyncio.gather(*before)
+
+    asyncio.run(write_and_list())
+
+
+def test_lists_that_share_a_failure_are_all_refused(deployment: Deployment) -> None:
+    """Where the statement that equal lists share is refused, each of them is answered so."""
+    deployment.sql("ALTER TABLE notes RENAME TO gone")
+    try:
+        with ThreadPoolExecutor(24) as pool:
+            responses = list(pool.map(deployment.client.get, ["/notes/"] * 48))
+    finally:
+        deployment.sql("ALTER TABLE gone RENAME TO notes")
+    assert {problem(response) for response in responses} == {503}
+    assert deployment.client.get("/notes/").status_code == 200
