@@ -34,6 +34,7 @@ class Case:
 CASES = {
     "read": Case("read one", "GET", "/notes/{id}/"),
     "list": Case("list of 20", "GET", "/notes/?skip=0&take=20"),
+    "pages": Case("pages of 20", "GET", "/notes/?skip={id}&take=20"),
     "count": Case("list with count", "GET", "/notes/?skip=0&take=20&count=true"),
     "search": Case("search", "GET", f"/notes/?q={COMMON}"),
     "create": Case("create", "POST", "/notes/", BODY),
