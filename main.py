@@ -130,7 +130,8 @@ class Settings(BaseModel):
         """The URL that is set, or the tutorial's, or that of ./notes.db."""
         if self.DATABASE_URL:
             return self.DATABASE_URL
-        if not any(name.islower() for name in self.model_fields_set):
+        has_tutorials = any(name.islower() for name in self.model_fields_set)
+        if not has_tutorials:
             return DEFAULT_URL
         login = f"{quote(self.db_username, '')}:{quote(self.db_password, '')}"
         server = f"{login}@{self.host_server}:{self.db_server_port}"
@@ -204,8 +205,8 @@ class PostgresParameters(BaseModel):
     statement_cache_size: int = Field(100, ge=0, le=9_999)
 
 
-# asyncpg's own, and three of the server's. Asyncpg sends any other to the server, which then
-# refuses the connection.
+# asyncpg's own, and three of the server's. Any other is sent to the server by asyncpg,
+# and the server then refuses the connection.
 ASYNCPG_PARAMETERS = {
     *PostgresParameters.model_fields,
     *["host", "port", "user", "password", "passfile", "dbname", "database", "service"],
@@ -316,7 +317,10 @@ def optional(**documentation: Any) -> Any:
 
 
 class NoteIn(BaseModel):
-    """A note to be stored. Other members are ignored, as clients send whole notes back."""
+    """A note to be stored.
+
+    Other members of the body are ignored, as clients send back what they were sent.
+    """
 
     text: Text
     # With a plain default, types that are generated from OpenAPI would require it.
@@ -506,8 +510,8 @@ def check_names(table: sa.Table, stored: Collection[str], dialect: Any) -> None:
 
 
 # `database` is one of two classes. The rest of this module uses what both have: title,
-# dialect, converters; patience, pause, must_be_up; open(), lanes, ready, prepare(), check(),
-# connection(), fetch(); contains(), among(), by_code_point(), tag().
+# dialect, converters; patience, pause, must_be_up; open(), lanes, ready, prepare(),
+# check(), connection(), fetch(); contains(), among(), by_code_point(), tag().
 
 
 class SQLite:
@@ -637,8 +641,8 @@ def holds(text: str | None, part: str) -> bool:
 def prefilter(part: str) -> str:
     """Return a LIKE pattern with a part's first letters, which all texts with it match.
 
-    SQLite's LIKE knows the cases of ASCII only, so other letters become wildcards. So do i
-    and k: they are the lower case of U+0130 and of U+212A (the Kelvin sign), too.
+    SQLite's LIKE knows the cases of ASCII only, so other letters become wildcards. So do
+    i and k: they are the lower case of U+0130 and of U+212A (the Kelvin sign), too.
     """
     letters = [
         letter if letter.isascii() and letter not in "%_IKik" else "_"
@@ -651,7 +655,7 @@ def lower(text: str) -> str:
     """Return a text in lower case, each letter on its own as Postgres does it."""
     if text.isascii():
         return text.lower()
-    # Python would lower a final sigma in another way, and make two letters of a Turkish I.
+    # Python lowers a final sigma in another way, and makes two letters of a Turkish I.
     small_sigma = text.replace(
         "\N{GREEK CAPITAL LETTER SIGMA}", "\N{GREEK SMALL LETTER SIGMA}"
     )
@@ -1066,7 +1070,8 @@ class Store:
         self.filters = {
             name: column == self.value(name) for name, column in self.columns.items()
         }
-        self.filters |= {"id": database.among(table.c.id, "id"), **filters}
+        self.filters["id"] = database.among(table.c.id, "id")
+        self.filters |= filters
         tag = database.tag([*self.columns.values()])
         self.returned = [*self.columns.values(), tag]
         self.where_id = table.c.id == parameter("id")
@@ -1075,8 +1080,8 @@ class Store:
         self.next_batch: asyncio.Task[dict[int, list[Any]]]  # set by the first of them
         self.pages_under_way = 0
         self.next_pages: dict[PageQuery, asyncio.Task[Page]] = {}
-        # If-Match has the row's tag if taking it out changes the text. The quotes of a tag
-        # keep it from being found within another one; LIKE would ignore case on SQLite.
+        # If-Match has the row's tag if taking it out changes the text. A tag's quotes
+        # keep it from being found within another; LIKE would ignore case on SQLite.
         tags = parameter("if_match", sa.String)
         without_this = sa.func.replace(tags, tag, sa.literal_column("''"))
         self.where_expected = tags.is_(None) | (tags != without_this)
@@ -1121,27 +1126,30 @@ class Store:
 
     @cache  # noqa: B019
     def page_statement(
-        self, sort: str, names: frozenset[str], has_cursor: bool
+        self, sort: str, filters: frozenset[str], has_cursor: bool
     ) -> Statement:
         """Return the statement of a page, in an order and with these filters."""
-        name, descending = sort.removeprefix("-"), sort.startswith("-")
-        column, row_id, last = self.columns[name], self.table.c.id, parameter("after")
+        name = sort.removeprefix("-")
+        descending = sort.startswith("-")
+        column = self.columns[name]
+        row_id = self.table.c.id
+        after = parameter("after")
         if isinstance(column.type, sa.String):
             column = database.by_code_point(column)
         query = sa.select(*self.columns.values())
-        query = query.where(*(self.filters[each] for each in names))
+        query = query.where(*(self.filters[each] for each in filters))
         if has_cursor:
-            query = query.where(row_id < last if descending else row_id > last)
+            query = query.where(row_id < after if descending else row_id > after)
         query = query.order_by(column.desc() if descending else column)
         if name != "id":
             query = query.order_by(row_id)
         return compiled(query.limit(parameter("take")).offset(parameter("skip")))
 
     @cache  # noqa: B019
-    def count_statement(self, names: frozenset[str]) -> Statement:
+    def count_statement(self, filters: frozenset[str]) -> Statement:
         """Return the statement that counts the rows of all pages with these filters."""
         query = sa.select(sa.func.count()).select_from(self.table)
-        return compiled(query.where(*(self.filters[each] for each in names)))
+        return compiled(query.where(*(self.filters[each] for each in filters)))
 
     def to_items(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Return rows of the database as they are shown."""
@@ -1259,17 +1267,18 @@ class Store:
 
     async def read_page_alone(self, query: PageQuery) -> Page:
         """Return a page."""
-        names = frozenset(query.model_fields_set & self.filters.keys())
+        filters = frozenset(query.model_fields_set & self.filters.keys())
         # One too many tells that another page follows.
         values = {**vars(query), "take": query.take + 1}
         has_cursor = "after" in query.model_fields_set
         started = monotonic()
         rows = await run(
-            self.page_statement(query.sort, names, has_cursor), values, query.lane
+            self.page_statement(query.sort, filters, has_cursor), values, query.lane
         )
         total = None
         if query.count:
-            counted = await run(self.count_statement(names), values, Lane.SCAN, started)
+            count = self.count_statement(filters)
+            counted = await run(count, values, Lane.SCAN, started)
             total = counted[0][0]
         items = self.to_items(rows[: query.take])
         # A page of none has no last item that a next one could begin after.
@@ -1466,12 +1475,12 @@ OPENAPI_TAGS = [  # of operations, each named by the path's first part
 ]
 
 
-def with_headers(*names: str) -> dict[str, Any]:
+def document_headers(*names: str) -> dict[str, Any]:
     """Document the headers of an answer."""
     return {"headers": {name: {"schema": {"type": "string"}} for name in names}}
 
 
-def problems(*statuses: int) -> Responses:
+def document_problems(*statuses: int) -> Responses:
     """Document errors, each with an example."""
     responses: Responses = {}
     for status in statuses:
@@ -1482,20 +1491,20 @@ def problems(*statuses: int) -> Responses:
         }
         responses[status] = {"content": {"application/problem+json": content}}
     if 401 in responses:
-        responses[401] |= with_headers("WWW-Authenticate")
+        responses[401] |= document_headers("WWW-Authenticate")
     if 503 in responses:
-        responses[503] |= with_headers("Retry-After")
+        responses[503] |= document_headers("Retry-After")
     return responses
 
 
 class Route(APIRoute):
     """A route that reads requests by pydantic alone, not by FastAPI's dependencies.
 
-    That takes 25 % less CPU. It does so where the endpoint returns a Response and declares
-    nothing but parameters of the path, a frozen model of the query, lists of headers, a
-    JSON body and the request. All others get FastAPI's own handler, which would answer
-    these the same. What all routes share is here, too: the media type of bodies, and the
-    errors.
+    That takes 25 % less CPU. It does so where the endpoint returns a Response, and
+    declares nothing but parameters of the path, a frozen model of the query, lists of
+    headers, a JSON body and the request. All others get FastAPI's own handler, which
+    would answer these the same. What all routes share is here, too: the media type of
+    bodies, and the errors.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -1509,20 +1518,23 @@ class Route(APIRoute):
     def implied_responses(self) -> Responses:
         """Document what the path and the declared parameters imply."""
         if self.path in OPEN_PATHS:
-            return problems(500)
+            return document_problems(500)
         headers = {field.alias for field in self.dependant.header_params}
-        tagged = with_headers("ETag", "Cache-Control")
-        implied = {self.status_code or 200: tagged, **problems(422, 500, 503, 504)}
+        with_etag = document_headers("ETag", "Cache-Control")
+        implied = {
+            self.status_code or 200: with_etag,
+            **document_problems(422, 500, 503, 504),
+        }
         if settings.API_KEYS:
-            implied |= problems(401)
+            implied |= document_problems(401)
         if self.dependant.path_params:
-            implied |= problems(404)
+            implied |= document_problems(404)
         if self.body_field:
-            implied |= problems(400, 409, 413, 415)
+            implied |= document_problems(400, 409, 413, 415)
         if "If-Match" in headers:
-            implied |= problems(409, 412)
+            implied |= document_problems(409, 412)
         if "If-None-Match" in headers:
-            implied[304] = tagged
+            implied[304] = with_etag
         return implied
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -1544,22 +1556,33 @@ class Route(APIRoute):
 
     def is_plain(self) -> bool:
         """Tell whether the endpoint declares nothing but what read() reads."""
-        declared, signature = self.dependant, inspect.signature(self.endpoint)
-        headers, queries = declared.header_params, declared.query_params
+        declared = self.dependant
+        signature = inspect.signature(self.endpoint)
+        headers = declared.header_params
+        queries = declared.query_params
         bodies = declared.body_params
         fields = [*declared.path_params, *headers, *queries, *bodies]
         names = {declared.request_param_name, *(field.name for field in fields)}
+        has_plain_headers = all(
+            header.field_info.annotation == list[str] for header in headers
+        )
+        has_plain_query = len(queries) <= 1 and all(
+            is_plain_model(query.field_info.annotation) for query in queries
+        )
+        # Of several bodies FastAPI makes one JSON object, with a member for each.
+        has_plain_body = not bodies or (
+            bodies == [self.body_field]
+            and self.reads_json()
+            and bodies[0].field_info.is_required()
+        )
         return (
             inspect.iscoroutinefunction(self.endpoint)
             and signature.return_annotation is Response
             and signature.parameters.keys() <= names
             and not declared.dependencies
-            and all(header.field_info.annotation == list[str] for header in headers)
-            and len(queries) <= 1
-            and all(is_plain_model(query.field_info.annotation) for query in queries)
-            # Of several bodies FastAPI makes one JSON object, with a member for each.
-            and (not bodies or (bodies == [self.body_field] and self.reads_json()))
-            and all(body.field_info.is_required() for body in bodies)
+            and has_plain_headers
+            and has_plain_query
+            and has_plain_body
         )
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -1681,14 +1704,15 @@ class Edge:
         if scope["method"] == "HEAD":
             changes["method"] = "GET"  # the server knows, and leaves the body out
         try:
-            inner = self.choose(dict(scope["headers"]), is_open)
+            headers = dict(scope["headers"])
+            inner = self.refuse(headers, is_open) or self.choose_app(headers)
             await inner({**scope, **changes} if changes else scope, receive, send)
         except Exception:
             log.exception("500 for %s %r", scope["method"], scope["path"])
             await problem(500, DETAILS[500])(scope, receive, send)
 
-    def choose(self, headers: Mapping[bytes, bytes], is_open: bool) -> ASGIApp:
-        """Return what answers a request: an error, or the app."""
+    def refuse(self, headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
+        """Return the error of a request without a key, or with too large a body."""
         if settings.API_KEYS and not is_open:
             # RFC 6750, 2.1
             scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
@@ -1700,7 +1724,11 @@ class Edge:
                 return problem(401, DETAILS[401], sent)
         if int(headers.get(b"content-length", 0)) > settings.MAX_BODY_BYTES:
             return problem(413, DETAILS[413])
-        if b"transfer-encoding" in headers:  # a body in chunks; HTTP/1.1 has no other way
+        return None
+
+    def choose_app(self, headers: Mapping[bytes, bytes]) -> ASGIApp:
+        """Return the app, which a body of unknown length reaches up to the limit only."""
+        if b"transfer-encoding" in headers:  # HTTP/1.1 has no other way
             return self.bounded
         return self.app
 
@@ -1724,17 +1752,17 @@ class CORS(CORSMiddleware):
         self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
     ) -> None:
         """Answer a request that is no preflight."""
+        if "origin" in request_headers:
+            await super().simple_response(scope, receive, send, request_headers)
+            return
 
-        async def send_message(message: Message) -> None:
+        async def send_with_vary(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
                 message["headers"] = [*headers, (b"vary", b"Origin")]
             await send(message)
 
-        if "origin" in request_headers:
-            await super().simple_response(scope, receive, send, request_headers)
-        else:
-            await self.app(scope, receive, send_message)
+        await self.app(scope, receive, send_with_vary)
 
 
 def openapi() -> dict[str, Any]:
@@ -1807,8 +1835,8 @@ app.add_middleware(
 
 # The routes
 
-CREATED: Responses = {201: with_headers("ETag", "Cache-Control", "Location")}
-LIST_HEADERS = with_headers("ETag", "Cache-Control", "Link", "X-Total-Count")
+CREATED: Responses = {201: document_headers("ETag", "Cache-Control", "Location")}
+LIST_HEADERS = document_headers("ETag", "Cache-Control", "Link", "X-Total-Count")
 LISTED: Responses = {200: LIST_HEADERS, 304: LIST_HEADERS}
 MERGE_PATCH = {"schema": {"$ref": "#/components/schemas/NotePatch"}}
 PATCH_BODY = {"requestBody": {"content": {"application/merge-patch+json": MERGE_PATCH}}}
@@ -1870,7 +1898,7 @@ async def livez() -> dict[str, str]:
     "/readyz",
     tags=["health"],
     summary="Does the database answer?",
-    responses=problems(503, 504),
+    responses=document_problems(503, 504),
 )
 async def readyz() -> dict[str, str]:
     """Answer while the database does, too."""

@@ -228,7 +228,7 @@ main.OPENAPI_TAGS.append({"name": "mcp", "description": "The notes as tools of a
         202: {"description": "A notification was taken"},
         400: {"description": "An error of the protocol"},
         404: {"description": "The protocol has no such method"},
-        **main.problems(403, 413, 415),
+        **main.document_problems(403, 413, 415),
     },
 )
 async def call_by_mcp(request: Request) -> Response:
