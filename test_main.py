@@ -178,6 +178,12 @@ def test_the_root_leads_to_the_docs_below_a_root_path(client: TestClient) -> Non
         assert below.get(path).headers["Location"] == "/api/docs"
 
 
+def test_the_docs_below_a_root_path_load_the_document_there(client: TestClient) -> None:
+    """Behind such a router the documentation asks for the document that is behind it, too."""
+    below = TestClient(client.app, root_path="/api")
+    assert "'/api/openapi.json'" in below.get("/api/docs").text
+
+
 def test_a_root_path_is_the_server_of_the_document(client: TestClient) -> None:
     """OpenAPI's document names the path where the service is, and no other one."""
     below = TestClient(client.app, root_path="/api")
@@ -341,13 +347,14 @@ def test_an_answer_may_be_read_from_any_origin(client: TestClient) -> None:
 
 
 def test_single_notes_carry_a_strong_etag(client: TestClient) -> None:
-    """POST, GET, PUT and PATCH that leave the same note behind answer the same strong ETag."""
+    """All calls that answer the same note answer the same strong ETag."""
     post_response = client.post("/notes/", json=GROCERIES)
     path = post_response.headers["Location"]
     answers = [
         client.get(path),
         client.put(path, json=GROCERIES),
         client.patch(path, json={}),
+        client.delete(path),
     ]
     assert {answer.headers["ETag"] for answer in answers} == {
         post_response.headers["ETag"]

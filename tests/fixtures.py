@@ -164,7 +164,8 @@ def problem(response: Response, *fields: str) -> int:
     )
     assert detail.endswith(".")
     assert not re.search(
-        r"Traceback|SELECT|INSERT|UPDATE |sqlite|asyncpg|\(0x", response.text
+        r"Traceback|SELECT|INSERT|UPDATE |sqlite|asyncpg|\(0x|Value error|pattern",
+        response.text,
     )
     expected = {
         "Content-Type": "application/problem+json",

@@ -105,14 +105,18 @@ def make_table(url: str, columns: str, rows: str = TWO_NOTES) -> None:
         sql(rows)
 
 
-def make_raising_trigger(deployment: Deployment, code: str, event: str) -> None:
-    """Make Postgres raise a SQLSTATE after each row that is written, and count the times."""
+def make_raising_trigger(
+    deployment: Deployment, code: str, event: str, times: int = 1_000
+) -> None:
+    """Make Postgres raise a SQLSTATE after the first rows that are written, and count them."""
     deployment.sql("CREATE SEQUENCE raised")  # what a sequence gave is not rolled back
     deployment.sql(
         f"""
         CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            PERFORM nextval('raised');
-            RAISE EXCEPTION 'raised by a test' USING ERRCODE = '{code}';
+            IF nextval('raised') <= {times} THEN
+                RAISE EXCEPTION 'raised by a test' USING ERRCODE = '{code}';
+            END IF;
+            RETURN NULL;
         END $$
         """
     )
@@ -139,6 +143,8 @@ def postgres_deployment(postgres: Postgres) -> Iterator[Deployment]:
 
 # One bound for a request
 
+LOCK = "LOCK TABLE notes IN ACCESS EXCLUSIVE MODE"
+
 
 def count_waiting(sql: Callable[[str], Any]) -> int:
     """Return how many sessions wait for the table of notes."""
@@ -153,7 +159,6 @@ def test_locks_that_come_and_go_do_not_add_up(
 ) -> None:
     """A request waits for POOL_TIMEOUT, DB_TIMEOUT and a second at most, however many locks."""
     url = postgres.create_database("broken")
-    lock = "LOCK TABLE notes IN ACCESS EXCLUSIVE MODE"
     with (
         open_client(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2") as client,
         connect(url) as sql,
@@ -162,20 +167,39 @@ def test_locks_that_come_and_go_do_not_add_up(
         ThreadPoolExecutor() as threads,
     ):
         note = create_note(client)
-        tag = client.get(f"/notes/{note['id']}/").headers["ETag"]
-        headers = {"If-Match": tag}
-        first.execute(lock)
+        headers = {"If-Match": '"x"'}  # so that a write reads afterwards
+        first.execute(LOCK)
         start = time.monotonic()
         future = threads.submit(request_.send, client, note["id"], **headers)
         wait_until(lambda: count_waiting(sql) == 1)
         threads.submit(
-            second.execute, lock
+            second.execute, LOCK
         )  # it queues behind the request's first statement
         wait_until(lambda: count_waiting(sql) == 2)
         first.execute("SELECT pg_sleep(1.7)")  # most of DB_TIMEOUT
         first.commit()
         assert future.result(30).status_code in (200, 503, 504)
         assert time.monotonic() - start < 0.2 + 2 + 1
+
+
+@pytest.mark.parametrize(("size", "share"), [(1, 1), (4, 1), (6, 2)])
+def test_scans_take_less_than_half_of_the_pool(
+    postgres: Postgres, size: int, share: int
+) -> None:
+    """Scans take less than half of POOL_SIZE and MAX_OVERFLOW, but one connection at least."""
+    url = postgres.create_database("broken")
+    pool = {"POOL_SIZE": "1", "MAX_OVERFLOW": str(size - 1), "POOL_TIMEOUT": "0.5"}
+    with (
+        open_client(DATABASE_URL=url, **pool) as client,
+        connect(url) as sql,
+        ThreadPoolExecutor() as threads,
+        psycopg.connect(url) as locker,
+    ):
+        locker.execute(LOCK)
+        scans = [threads.submit(client.get, "/notes/?sort=text") for _ in range(size)]
+        scans.append(threads.submit(client.get, "/notes/?sort=text"))
+        wait_until(lambda: sum(scan.done() for scan in scans) == len(scans) - share)
+        assert count_waiting(sql) == share
 
 
 # Tables that go and come back
@@ -341,6 +365,36 @@ def test_data_that_postgres_finds_corrupt_is_503(
     assert len(read_notes(postgres_deployment.client)) == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("26000", 201),
+        ("40001", 201),
+        ("42501", 503),
+        ("42883", 503),
+        ("42P05", 201),
+        ("53300", 201),
+        ("55P03", 201),
+        ("57014", 201),
+    ],
+)
+def test_what_may_succeed_later_is_tried_again(
+    postgres_deployment: Deployment, code: str, status: int
+) -> None:
+    """A write that Postgres refuses once for want of time or room is done, and others are 503."""
+    make_raising_trigger(postgres_deployment, code, "INSERT", times=1)
+    assert CREATE.send(postgres_deployment.client).status_code == status
+
+
+def test_sql_that_makes_no_sense_is_a_bug(
+    postgres_deployment: Deployment, caplog: Log
+) -> None:
+    """42601, a syntax error, is 500, with its traceback in the log."""
+    make_raising_trigger(postgres_deployment, "42601", "INSERT")
+    assert problem(CREATE.send(postgres_deployment.client)) == 500
+    assert "Traceback" in caplog.text
+
+
 def test_a_collation_that_cannot_search_is_no_bug(
     postgres: Postgres, caplog: Log
 ) -> None:
@@ -457,6 +511,8 @@ def test_a_sequence_behind_the_ids_is_409(
 
 # Encodings
 
+LATIN1 = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+
 
 @pytest.mark.parametrize(
     "request_",
@@ -472,8 +528,7 @@ def test_a_character_that_the_database_lacks_is_422(
     postgres: Postgres, request_: Request, caplog: Log
 ) -> None:
     """A database in LATIN1 has no euro sign: a note with it is 422, and so is a search for it."""
-    options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
-    with deploy(postgres.create_database("latin1", options)) as deployment:
+    with deploy(postgres.create_database("latin1", LATIN1)) as deployment:
         deployment.sql(TWO_NOTES)
         notes_before = read_notes(deployment.client)
         caplog.clear()
@@ -481,6 +536,18 @@ def test_a_character_that_the_database_lacks_is_422(
         assert read_notes(deployment.client) == notes_before
         assert create_note(deployment.client, text="café")["text"] == "café"
         read_complaints(caplog)
+
+
+def test_the_etag_is_the_same_in_any_encoding(postgres: Postgres, tmp_path: Path) -> None:
+    """The same note has one ETag on SQLite and on a Postgres database in LATIN1."""
+    tags = set()
+    for url in (
+        f"sqlite:///{tmp_path}/notes.db",
+        postgres.create_database("latin1", LATIN1),
+    ):
+        with open_client(DATABASE_URL=url) as client:
+            tags.add(client.post("/notes/", json={"text": "café"}).headers["ETag"])
+    assert len(tags) == 1
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -860,7 +927,7 @@ class FakeServerHandler(socketserver.BaseRequestHandler):
             return
 
 
-HASTY = {"POOL_TIMEOUT": "0.3", "DB_TIMEOUT": "1"}
+HASTY = {"POOL_TIMEOUT": "0.3", "DB_TIMEOUT": "3"}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fixtures import connect, create_note, create_role, open_client, split_url
+from tests.fixtures import (
+    connect,
+    create_note,
+    create_role,
+    open_client,
+    problem,
+    split_url,
+)
 from tests.servers import MAIN_VARIABLES, ROOT, Postgres, Service, environment, free_port
 
 SERVER = "postgresql://notes:secret@127.0.0.1"
@@ -20,7 +27,9 @@ REFUSED = [
     ("DATABASE_URL", "mysql://127.0.0.1/notes"),
     ("DATABASE_URL", "postgresql+psycopg2://127.0.0.1/notes"),
     ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
     ("DATABASE_URL", "sqlite:///notes.db?timeout=3"),
+    ("DATABASE_URL", "sqlite:///notes.db#1"),
     ("DATABASE_URL", "sqlite:////no/such/folder/notes.db"),
     ("DATABASE_URL", f"sqlite:///{ROOT}"),
     ("DATABASE_URL", f"{SERVER}:5432:5433/notes"),
@@ -36,6 +45,7 @@ REFUSED = [
     ("DATABASE_URL", f"'{SERVER}/notes'"),
     ("DATABASE_URL", f'"{SERVER}/notes"'),
     ("DATABASE_URL", f"{SERVER}/notes?statement_cache_size=many"),
+    ("DATABASE_URL", f"{SERVER}/notes?statement_cache_size=-1"),
     ("DATABASE_URL", f"{SERVER}/notes?sslmode=perhaps"),
     ("DATABASE_URL", f"{SERVER}/notes?target_session_attrs=fast"),
     ("DATABASE_URL", f"{SERVER},127.0.0.2/notes?target_session_attrs=prefer-standby"),
@@ -43,14 +53,16 @@ REFUSED = [
     ("POOL_SIZE", "0"),
     ("POOL_SIZE", "-1"),
     ("POOL_SIZE", "2.5"),
-    ("POOL_SIZE", "1000000"),
+    ("POOL_SIZE", "1001"),
     ("MAX_OVERFLOW", "some"),
     ("MAX_OVERFLOW", "-1"),
+    ("MAX_OVERFLOW", "1001"),
     ("POOL_TIMEOUT", "0"),
     ("POOL_TIMEOUT", "nan"),
     ("POOL_TIMEOUT", "inf"),
     ("DB_TIMEOUT", "soon"),
-    ("DB_TIMEOUT", "-1"),
+    ("DB_TIMEOUT", "0"),
+    ("DB_TIMEOUT", "inf"),
     ("CORS_ORIGINS", "*,https://a.example"),
     ("CORS_ORIGINS", "https://*.example"),
     ("CORS_ORIGINS", "https://a.example/"),
@@ -59,7 +71,8 @@ REFUSED = [
     ("CORS_ORIGIN_REGEX", "https://(.example"),
     ("API_KEYS", " , "),
     ("API_KEYS", "one two"),
-    ("MAX_BODY_BYTES", "-1"),
+    ("API_KEYS", "one\ttwo"),
+    ("MAX_BODY_BYTES", "0"),
     ("MAX_BODY_BYTES", "1MB"),
     ("MAX_BODY_BYTES", str(2**30 + 1)),
     ("HOST", "not a host"),
@@ -69,6 +82,7 @@ REFUSED = [
     ("host_server", "db.example:5432"),
     ("host_server", "postgresql://db.example"),
     ("db_server_port", "many"),
+    ("db_server_port", "0"),
     ("db_server_port", "70000"),
     ("ssl_mode", "perhaps"),
     ("POOL_SIZE", "'3'"),
@@ -84,6 +98,8 @@ TAKEN = [
         "postgresql://127.0.0.1:5432,127.0.0.2:5433/notes?target_session_attrs=any",
     ),
     ("DATABASE_URL", f"{SERVER}/notes?sslmode=verify-full&statement_cache_size=0"),
+    ("DATABASE_URL", f"{SERVER}/notes?sslmode=verify-ca&sslcert=a.crt&sslkey=a.key"),
+    ("DATABASE_URL", f"{SERVER}/notes?search_path=mine&target_session_attrs=primary"),
     ("DATABASE_URL", "postgresql:///notes?host=/run/postgresql"),
     ("DATABASE_URL", f"{SERVER}/notes?ssl=require"),
     ("DATABASE_URL", f"{SERVER}/notes?application_name=x-ssl=1"),
@@ -102,7 +118,9 @@ TAKEN = [
     ("MAX_BODY_BYTES", "1"),
     ("HOST", "0.0.0.0"),
     ("HOST", "::1"),
+    ("HOST", "fe80::1%eth0"),
     ("HOST", "localhost"),
+    ("PORT", "0"),
     ("PORT", "80"),
     ("host_server", "db.example"),
     ("db_server_port", "6432"),
@@ -151,7 +169,11 @@ def test_value_without_sense_ends_the_start(
         ("POOL_SIZE", "0", "greater than or equal to 1"),
         ("POOL_TIMEOUT", "soon", "a valid number"),
         ("PORT", "70000", "less than or equal to 65535"),
-        ("CORS_ORIGINS", "*,https://a.example", "* alone, or origins such as https://"),
+        (
+            "CORS_ORIGINS",
+            "*,https://a.example",
+            "CORS_ORIGINS: must be * alone, or origins",
+        ),
         ("CORS_ORIGIN_REGEX", "(", "a valid regular expression"),
     ],
 )
@@ -248,13 +270,14 @@ def test_blanks_around_a_value_are_dropped(main: Path, blank: str) -> None:
     assert (settings.database_url, settings.POOL_SIZE) == (url, 3)
 
 
+@pytest.mark.parametrize("value", ["'3'", '"3"'])
 @pytest.mark.parametrize("name", ["DATABASE_URL", "POOL_SIZE", "API_KEYS", "db_password"])
 def test_quotes_around_a_value_are_named(
-    main: Path, name: str, caplog: pytest.LogCaptureFixture
+    main: Path, name: str, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Quotes that were pasted with a value are what the line blames."""
     with pytest.raises(SystemExit):
-        load(main, **{name: "'3'"})
+        load(main, **{name: value})
     assert caplog.messages == [f"{name}: must not have quotes around it"]
 
 
@@ -390,7 +413,7 @@ def test_parameters_that_asyncpg_does_not_know_are_dropped(
     ]
 
 
-@pytest.mark.parametrize("file", ["notes.db", "my notes%.db"])
+@pytest.mark.parametrize("file", ["notes.db", "my notes%.db", "my%20notes.db"])
 def test_a_sqlite_url_names_a_file(tmp_path: Path, file: str) -> None:
     """What follows sqlite:/// is the file, with percent-encoding."""
     with open_client(DATABASE_URL=f"sqlite:///{tmp_path}/{quote(file)}") as client:
@@ -416,3 +439,25 @@ def test_start_names_the_database_without_its_secrets(
         f"The database: {place}"
     ]
     assert "pass-word" not in caplog.text
+
+
+@pytest.mark.parametrize(("url", "notices"), [("", 1), ("sqlite:///./notes.db", 0)])
+def test_start_without_a_url_says_so(
+    url: str,
+    notices: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The start says that DATABASE_URL is unset where it is, and only there."""
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO")
+    with open_client(DATABASE_URL=url):
+        assert caplog.text.count("DATABASE_URL is unset") == notices
+
+
+def test_server_of_another_kind_than_the_url_asks_for_is_503(postgres: Postgres) -> None:
+    """A primary is not used where the URL asks for a standby."""
+    url = f"{postgres.create_database('attributes')}?target_session_attrs=standby"
+    with open_client(DATABASE_URL=url, POOL_TIMEOUT="0.3") as client:
+        assert problem(client.get("/notes/")) == 503

@@ -28,7 +28,7 @@ Body = dict[str, Any] | None
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/notes//", "/notes/1//", "/notes/1/2/", "/livez/x"]
+    "path", ["/nothing", "/notes//", "/notes/1//", "/notes/1/2/", "/livez/x", "/livez/"]
 )
 def test_an_unknown_path_is_404(client: TestClient, path: str) -> None:
     """A path that leads nowhere is 404."""
@@ -184,6 +184,7 @@ def test_a_missing_member_is_422(
     [
         None,
         "text/plain",
+        "application/jsonl",
         "application/x-www-form-urlencoded",
         "multipart/form-data; boundary=x",
     ],
@@ -232,20 +233,22 @@ def test_a_body_over_the_limit_is_413(
     assert response.status_code == (201 if method == "POST" else 200)
 
 
-def test_a_bug_is_500(tmp_path: Path) -> None:
+def test_a_bug_is_500(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An exception that nobody expected is 500, with its traceback in the log alone."""
     app = load_app(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
 
-    @app.get("/bug/")
-    async def fail() -> Response:
+    @app.get("/bug/{name}/")
+    async def fail(name: str) -> Response:
         raise ZeroDivisionError("the cause")
 
     with TestClient(
         app, headers={"Origin": ORIGIN}, raise_server_exceptions=False
     ) as client:
-        response = client.get("/bug")
+        response = client.get("/bug/%0Aforged")
         assert problem(response) == 500
         assert "cause" not in response.text
+        assert "the cause" in caplog.text
+        assert "\nforged" not in caplog.text
         assert client.get("/notes/").status_code == 200
 
 
@@ -267,6 +270,25 @@ def test_a_compressed_body_is_415(client: TestClient, method: str, coding: str) 
     assert "Content-Encoding" in response.json()["detail"]
     assert response.headers["Accept-Encoding"] == "identity"
     assert read_notes(client) == [note]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "Application/JSON"},
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Content-Encoding": "Identity"},
+    ],
+    ids=str,
+)
+def test_a_body_may_be_declared_as_http_allows(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    """A media type has parameters and any case, and a body's own form is no compression."""
+    response = client.post(
+        "/notes/", content=b'{"text": "a"}', headers={**JSON, **headers}
+    )
+    assert response.status_code == 201
 
 
 def test_a_body_that_is_not_utf_8_is_named_so(client: TestClient) -> None:

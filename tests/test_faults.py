@@ -1,5 +1,6 @@
 """Faults made for real: what the service answers while they last, and what is stored after."""
 
+import asyncio
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.fixtures import problem
+from tests.fixtures import load_main, problem
 from tests.load import (
     CUT_OFF,
     UNREACHABLE,
@@ -396,6 +397,21 @@ def test_sigterm_ends_the_service_while_the_network_is_stalled(
     assert Log(service, from_start=True).is_clean
 
 
+def test_sigterm_waits_five_seconds_for_a_body(tmp_path: Path) -> None:
+    """SIGTERM ends `python main.py` in five seconds, though a client never sends its body."""
+    head = b"POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Length: 9\r\n"
+    with (
+        Service.python(
+            tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.db"
+        ) as service,
+        socket.create_connection(("127.0.0.1", service.port)) as client,
+    ):
+        client.sendall(head + b"Content-Type: application/json\r\n\r\n{")
+        service.wait()  # so the service has read what was sent before
+        service.process.terminate()
+        service.process.wait(8)
+
+
 # Postgres is busy, slow or silent
 
 
@@ -674,10 +690,23 @@ def test_four_workers_share_a_file_that_survives_their_end(
     assert log.is_clean
 
 
+def test_an_answer_to_a_write_is_given_when_the_disk_has_it(tmp_path: Path) -> None:
+    """SQLite syncs each write (2 is FULL): no test pulls the plug to see that none is lost."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+
+    async def read_pragma() -> Any:
+        async with main.lifespan(main.app):
+            driver = main.database.quick_connection.raw_connection
+            return await driver.execute_fetchall("PRAGMA synchronous")
+
+    assert [tuple(row) for row in asyncio.run(read_pragma())] == [(2,)]
+
+
 def test_lock_of_another_process_is_waited_for(tmp_path: Path, report: Report) -> None:
     """A lock that is held for DB_TIMEOUT makes writes 503; reads and shorter waits go through."""
     file = tmp_path / "notes.db"
     variables = {"DATABASE_URL": f"sqlite:///{file}", "DB_TIMEOUT": "1"}
+    variables["POOL_TIMEOUT"] = "0.3"  # which is another wait
     with Service.gunicorn(tmp_path, **variables) as service, Crowd(service) as crowd:
         wait_for_workers(service)
         log = Log(service)

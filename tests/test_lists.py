@@ -9,7 +9,15 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from tests.fixtures import Deployment, connect, create_note, insert, open_client, problem
+from tests.fixtures import (
+    Deployment,
+    connect,
+    create_note,
+    insert,
+    open_client,
+    problem,
+    read_notes,
+)
 from tests.servers import Postgres, skip
 
 ORDERS = ["id", "-id", "text", "-text", "completed", "-completed"]
@@ -160,10 +168,18 @@ def test_parameters_that_do_not_go_together_are_422(
     assert problem(client.get(f"/notes/?{query}"), field) == 422
 
 
-def test_every_wrong_parameter_is_named(client: TestClient) -> None:
-    """All parameters out of bounds are named at once."""
-    response = client.get("/notes/?skip=-1&take=1001&completed=yes&sort=text")
-    assert problem(response, "skip", "take", "completed") == 422
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("skip=-1&take=1001&completed=yes&sort=text", ["skip", "take", "completed"]),
+        ("after=1&sort=bogus", ["sort"]),
+    ],
+)
+def test_every_wrong_parameter_is_named(
+    client: TestClient, query: str, fields: list[str]
+) -> None:
+    """All parameters out of bounds are named at once, and no others."""
+    assert problem(client.get(f"/notes/?{query}"), *fields) == 422
 
 
 @pytest.mark.parametrize("name", ["limit", "_page", "completed_ne", "Skip", "ids", ""])
@@ -328,7 +344,7 @@ STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
         ("", STORED),
         ("%", ["100%"]),
         ("0%", ["100%"]),
-        ("1%%", []),
+        ("0%%", []),
         ("_", ["a_b"]),
         ("A_B", ["a_b"]),
         ("\\", ["c:\\d"]),
@@ -387,10 +403,12 @@ def test_ids_choose_notes(client: TestClient, seven_notes: Notes) -> None:
     ]
 
 
-def test_a_hundred_ids_are_one_page(client: TestClient) -> None:
+def test_a_hundred_ids_are_one_page(deployment: Deployment) -> None:
     """A list of up to 100 ids has all of them on its first page, unless take says less."""
-    notes = [create_note(client, text=str(number)) for number in range(21)]
-    ids = [note["id"] for note in notes] + [2**62 + number for number in range(79)]
+    client = deployment.client
+    insert(deployment.sql, *({"text": str(number)} for number in range(100)))
+    notes = read_notes(client)
+    ids = [note["id"] for note in notes]
     assert client.get("/notes/", params={"id": ids}).json() == notes
     page = client.get("/notes/", params={"id": ids, "take": 20})
     assert (page.json(), "next" in page.links) == (notes[:20], True)

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 
+from tests.fixtures import open_client
 from tests.servers import Postgres, Service, skip
 
 INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'notes' ORDER BY indexname"
@@ -61,3 +63,16 @@ def test_a_search_scans_where_the_index_is_refused(
     assert postgres.sql(INDEXES, "scan").split() == ["notes_pkey"]
     postgres.sql("DROP DATABASE scan")
     postgres.sql("DROP ROLE scanner")
+
+
+@pytest.mark.usefixtures("trigrams")
+def test_a_search_scans_where_the_index_would_have_to_wait(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A start beside somebody who makes the extension does without, and says so in a line."""
+    url = postgres.create_database("extension")
+    with psycopg.connect(url) as other:
+        other.execute("CREATE EXTENSION pg_trgm")
+        with open_client(DATABASE_URL=url) as client:
+            assert client.get("/notes/?q=a").json() == []
+    assert caplog.text.count("A search scans all notes") == 1

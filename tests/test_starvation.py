@@ -6,14 +6,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
-from tests.fixtures import connect, open_client
+from tests.fixtures import connect, create_note, load_main, open_client
 from tests.servers import Postgres, Service, wait_until
 
 NOTES = 200_000
@@ -33,6 +36,11 @@ COUNT = "/notes/?count=true"
 EQUAL_LETTERS, EQUAL_SEARCH = "a" * 65_536, "a" * 999 + "b"
 LONG_RUNS, RUN_SEARCH = ("a" * 500 + "b") * 130, "a" * 600 + "b"
 HIGH_BYTES = bytes(0x4E + byte % 0x51 for byte in range(256))  # of U+4E00 to U+9EFF
+
+
+# A statement of SQLite that takes some seconds.
+NUMBERS = "SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000"
+TWENTY_MILLION = f"WITH RECURSIVE n(i) AS ({NUMBERS}) SELECT max(i) FROM n"
 
 
 def large_text() -> str:
@@ -277,6 +285,42 @@ def test_search_takes_time_in_proportion_to_the_text(tmp_path: Path) -> None:
         response = client.get("/notes/", params={"q": EQUAL_SEARCH})
     assert (response.status_code, response.json()) == (200, [])
     assert response.elapsed.total_seconds() < SOON
+
+
+@pytest.fixture
+def slow_search_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    """The service on SQLite, whose searches take longer than DB_TIMEOUT."""
+    url = f"sqlite:///{tmp_path}/notes.db"
+    main = load_main(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2")
+    slow_store = main.Store(main.notes, q=sa.text(f"({TWENTY_MILLION}) > 0"))
+    monkeypatch.setattr(main, "note_store", slow_store)
+    with TestClient(main.app) as client:
+        create_note(client)
+        yield client
+
+
+def test_scan_of_sqlite_is_given_up(slow_search_client: TestClient) -> None:
+    """A scan that takes longer than DB_TIMEOUT is 504, and the next one does not wait for it."""
+    paths = ("/notes/?q=a", "/notes/?sort=text")
+    statuses = [slow_search_client.get(path).status_code for path in paths]
+    assert statuses == [504, 200]
+
+
+def test_scans_of_sqlite_wait_for_each_other_alone(
+    slow_search_client: TestClient,
+) -> None:
+    """Beside a scan another one is 503 after POOL_TIMEOUT, and a page by id is answered."""
+
+    def read_status(query: str) -> int:
+        return slow_search_client.get(f"/notes/?{query}").status_code
+
+    expected = {"": 200, "sort=-id": 200, "skip=1000": 200, "skip=1001": 503}
+    with ThreadPoolExecutor() as threads:
+        threads.submit(read_status, "q=a")
+        wait_until(lambda: read_status("sort=text") == 503)
+        assert {query: read_status(query) for query in expected} == expected
 
 
 def test_sigterm_beside_scans_cuts_off_nothing(
