@@ -196,8 +196,10 @@ def test_scans_take_less_than_half_of_the_pool(
         psycopg.connect(url) as locker,
     ):
         locker.execute(LOCK)
-        scans = [threads.submit(client.get, "/notes/?sort=text") for _ in range(size)]
-        scans.append(threads.submit(client.get, "/notes/?sort=text"))
+        scans = [
+            threads.submit(client.get, f"/notes/?sort=text&skip={number}")
+            for number in range(size + 1)
+        ]
         wait_until(lambda: sum(scan.done() for scan in scans) == len(scans) - share)
         assert count_waiting(sql) == share
 

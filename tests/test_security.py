@@ -659,7 +659,7 @@ def test_slow_clients_hold_no_connection_to_the_database(
 
 def test_no_other_address_than_host_is_served(service: Service) -> None:
     """The service listens at 127.0.0.1, which HOST is unless it is set, and nowhere else."""
-    with pytest.raises(OSError, match="refused|timed out"):
+    with pytest.raises(OSError, match=r"refused|timed out"):
         socket.create_connection(("127.0.0.2", service.port), timeout=1)
 
 

@@ -81,11 +81,17 @@ class Clients:
         leave: bool = False,
     ) -> None:
         """Name the call: a GET, or with a text a POST of a note."""
-        self.port, self.path, self.text = service.port, path, text
+        self.port, self.text = service.port, text
         self.pause, self.leave = pause, leave
         self.outcomes: list[Outcome] = []
         self.stop_event = threading.Event()
-        self.threads = [threading.Thread(target=self._call) for _ in range(number)]
+        # Equal lists would share a statement: each client's page has another size.
+        self.threads = [
+            threading.Thread(
+                target=self._call, args=[path.replace("?", f"?take={each}&")]
+            )
+            for each in range(1, number + 1)
+        ]
 
     def __enter__(self) -> Self:
         """Start the clients."""
@@ -109,12 +115,12 @@ class Clients:
         """The seconds that each call took, in order."""
         return sorted(outcome.seconds for outcome in self.outcomes)
 
-    def _call(self) -> None:
+    def _call(self, path: str) -> None:
         client = HTTPConnection("127.0.0.1", self.port, timeout=120)
         due = time.monotonic()
         while not self.stop_event.wait(max(0, due - time.monotonic())):
             try:
-                send(client, self.path, self.text)
+                send(client, path, self.text)
                 if self.leave:
                     client.close()
                 else:
