@@ -267,9 +267,11 @@ def test_the_readme_is_short() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_line_is_long(document: str) -> None:
-    """No line of a document is over 130 columns wide."""
+    """No line is over 130 columns wide, and no row of a table of docs/ over 140."""
     lines = enumerate(read_document(document).splitlines(), 1)
-    assert [number for number, line in lines if len(line) > 130] == []
+    rows = "|" if document != README else "no row"
+    widths = [(number, len(line) - 10 * line.startswith(rows)) for number, line in lines]
+    assert [number for number, width in widths if width > 130] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
