@@ -1,8 +1,9 @@
 """Notes, products, and lists that no extra has, all of them with json-server's queries."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from fastapi import HTTPException, Query
+from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
 
 import examples.json_server
 import examples.products  # noqa: F401  # both add themselves
