@@ -113,11 +113,12 @@ class Balancer(Service):
         rows = csv.DictReader(self.send_command("show stat").lstrip("# ").splitlines())
         return next(row for row in rows if row["svname"] == str(port))
 
-    def await_instance(self, port: int) -> None:
-        """Wait until an instance gets requests."""
+    def await_instance(self, port: int, status: str = "UP") -> None:
+        """Wait until haproxy has seen that an instance is there; haproxy begins with all UP."""
         wait_until(self.admin.exists, description="haproxy")
         wait_until(
-            lambda: self.instance(port)["status"] == "UP", description=f"instance {port}"
+            lambda: self.instance(port)["status"] == status,
+            description=f"instance {port} {status}",
         )
 
     def drain(self, port: int) -> None:

@@ -214,6 +214,8 @@ def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> 
 
         services = [start(port).wait("/readyz") for port in ports[:2]]
         balancer = stack.enter_context(Balancer(tmp_path, *ports))
+        for port in ports[2:]:
+            balancer.await_instance(port, "DOWN")
         with Load(balancer) as load:
             for port, old_service in zip(ports[2:], services, strict=True):
                 load.wait_for_writes(100)
