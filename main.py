@@ -33,9 +33,7 @@ import uvicorn
 from databases import Database
 from dotenv import dotenv_values
 from fastapi import FastAPI, Header, Query, Request, Response, params
-from fastapi._compat import (
-    field_annotation_is_sequence,
-)  # as FastAPI itself reads a query
+from fastapi._compat import field_annotation_is_sequence
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
@@ -700,7 +698,7 @@ class Postgres:
         ):
             raise ValueError(URL_FORM)
         parameters = postgres_parameters(address.query)
-        # A second for asyncpg's own queries; ours have their own timeout.
+        # A second for asyncpg's own queries and for those of prepare().
         self.options: dict[str, Any] = {
             "command_timeout": 1,
             "connection_class": Connection,
@@ -728,9 +726,8 @@ class Postgres:
         try:
             yield
         finally:
-            with suppress(
-                *DATABASE_ERRORS
-            ):  # a stalled network is no reason for a traceback
+            # A stalled network is no reason for a traceback.
+            with suppress(*DATABASE_ERRORS):
                 await self.database.disconnect()
 
     def connection(self, _: Lane) -> Any:
@@ -1313,10 +1310,6 @@ REASONS = {  # where pydantic says too much
 }
 
 
-# What stays as it is in a query (RFC 3986, 3.4), and the % of what is encoded already.
-QUERY_CHARACTERS = "!$&'()*+,;=:@/?%"
-
-
 def problem_members(status: int, detail: str) -> dict[str, Any]:
     """Return the members that all errors have (RFC 9457)."""
     title = HTTPStatus(status).phrase
@@ -1437,7 +1430,8 @@ def next_query(query: bytes, start: str) -> str:
         name = unquote_to_bytes(part.partition(b"=")[0])
         if part and name not in (b"skip", b"after"):
             kept.append(part)
-    return quote(b"&".join([*kept, start.encode()]), safe=QUERY_CHARACTERS)
+    # A query may have these as they are (RFC 3986, 3.4); % is of what is encoded already.
+    return quote(b"&".join([*kept, start.encode()]), safe="!$&'()*+,;=:@/?%")
 
 
 def answer_list(
@@ -1638,6 +1632,7 @@ def read_query(field: Any, query: bytes) -> tuple[Any, list[Any]]:
     parameters = QueryParams(query)
     values: dict[str, Any] = dict(parameters)
     for name, each in field.field_info.annotation.model_fields.items():
+        # A private function, but the one by which FastAPI itself reads a query.
         if name in values and field_annotation_is_sequence(each.annotation):
             values[name] = parameters.getlist(name)
     return field.validate(values, loc=("query",))  # type: ignore[no-any-return]
@@ -1687,6 +1682,7 @@ class Edge:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.bounded = RequestBodyLimitMiddleware(app, settings.MAX_BODY_BYTES)
+        self.keys = [key.encode() for key in settings.API_KEYS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
@@ -1705,20 +1701,19 @@ class Edge:
             changes["method"] = "GET"  # the server knows, and leaves the body out
         try:
             headers = dict(scope["headers"])
-            inner = self.refuse(headers, is_open) or self.choose_app(headers)
+            inner = self.reject(headers, is_open) or self.choose_app(headers)
             await inner({**scope, **changes} if changes else scope, receive, send)
         except Exception:
             log.exception("500 for %s %r", scope["method"], scope["path"])
             await problem(500, DETAILS[500])(scope, receive, send)
 
-    def refuse(self, headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
+    def reject(self, headers: Mapping[bytes, bytes], is_open: bool) -> Response | None:
         """Return the error of a request without a key, or with too large a body."""
-        if settings.API_KEYS and not is_open:
+        if self.keys and not is_open:
             # RFC 6750, 2.1
             scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
             # Compared with all of them, so that the time tells nothing.
-            keys = [each.encode() for each in settings.API_KEYS]
-            same = [hmac.compare_digest(key.strip(), each) for each in keys]
+            same = [hmac.compare_digest(key.strip(), each) for each in self.keys]
             if scheme.lower() != b"bearer" or not any(same):
                 sent = {"WWW-Authenticate": "Bearer"}
                 return problem(401, DETAILS[401], sent)

@@ -9,9 +9,9 @@ held, the exit status is 1, and the last lines name it.
 
 How to read the table. Each server is one worker process that has a core for itself; wrk and
 Postgres have the others. All servers of a database run at once, with 1,000 notes each in a database
-of their own, and the rounds go over them in turn, so that a noisy minute hits all of them. Each
-figure is the median of the rounds. Node's peers first get 8 s of each case, as V8 compiles while it
-runs: until then they take a tenth to a third more.
+of their own, and each round goes over them in another order, so that a noisy minute hits all of
+them. Each figure is the median of the rounds. Node's peers first get 8 s of each case, as V8
+compiles while it runs: until then they take a tenth to a third more.
 
 - CPU is what the worker takes per request, in user and in system mode, in microseconds. It is the
   figure to compare, within one run: a busy machine can double it, for all alike. The CPU of
@@ -37,6 +37,7 @@ import shutil
 import signal
 import tempfile
 from contextlib import ExitStack, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,6 @@ def compare(
     return same
 
 
-def case_of(measured: tuple[Instance, str]) -> str:
-    """Return the case of a server and its case."""
-    return measured[1]
-
-
 def measure(each: Instance, key: Key, seconds: int, results: Results) -> None:
     """Add a run to the results, or take the server out of this case."""
     try:
@@ -182,7 +178,7 @@ def measure_all(
             for _ in range(options.rounds):
                 # Another order in each round, as who comes first may be at a disadvantage.
                 random.shuffle(same)
-                same.sort(key=case_of)
+                same.sort(key=itemgetter(1))  # case by case
                 for each, case in same:
                     key = Key(database, connections, case, each.subject.name)
                     if (

@@ -226,6 +226,12 @@ class Postgres:
             "psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement
         ).stdout
 
+    def has_trigrams(self) -> bool:
+        """Tell whether a database can have the extension pg_trgm."""
+        return bool(
+            self.sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'")
+        )
+
     def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -269,9 +269,14 @@ def test_the_readme_is_short() -> None:
 def test_no_line_is_long(document: str) -> None:
     """No line is over 130 columns wide, and no row of a table of docs/ over 140."""
     lines = enumerate(read_document(document).splitlines(), 1)
-    rows = "|" if document != README else "no row"
-    widths = [(number, len(line) - 10 * line.startswith(rows)) for number, line in lines]
-    assert [number for number, width in widths if width > 130] == []
+    long_lines = [(number, line) for number, line in lines if len(line) > 130]
+    if document != README:
+        long_lines = [
+            (number, line)
+            for number, line in long_lines
+            if not line.startswith("|") or len(line) > 140
+        ]
+    assert long_lines == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -439,10 +444,8 @@ def test_postgres_is_backed_up_and_restored_while_it_serves(
     (lines,) = read_blocks(OPERATIONS, "Postgres", "sh")
     dump, restore = lines.splitlines()
     admin_url = postgres.create_database("backup")
-    # The user does not own the extension, if this Postgres has it.
-    has_trigrams = "SELECT FROM pg_available_extensions WHERE name = 'pg_trgm'"
-    make = f"IF EXISTS ({has_trigrams}) THEN CREATE EXTENSION pg_trgm; END IF"
-    postgres.sql(f"DO $$ BEGIN {make}; END $$", "backup")
+    if postgres.has_trigrams():
+        postgres.sql("CREATE EXTENSION pg_trgm", "backup")  # which the user does not own
     url = admin_url.replace("postgres@", "backup:backup@")
     path = f"{postgres_binaries()}:{os.environ['PATH']}"
     variables = {"DATABASE_URL": url, "PATH": path}

@@ -15,7 +15,7 @@ INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'notes' ORDER BY i
 @pytest.fixture
 def trigrams(postgres: Postgres) -> None:
     """A server that has pg_trgm, or a skip: the wheel's has none."""
-    if not postgres.sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'"):
+    if not postgres.has_trigrams():
         skip("this Postgres has no pg_trgm")
 
 
