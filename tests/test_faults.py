@@ -205,11 +205,16 @@ def find_waiting_sessions(server: Postgres, database: str = "postgres") -> set[i
     return find_sessions(server, "wait_event_type = 'Lock'", database)
 
 
+def lists(count: int) -> list[str]:
+    """Return the paths of lists that differ, as equal ones would share a statement."""
+    return [f"/notes/?skip={number}" for number in range(count)]
+
+
 def fill_pools(server: Postgres, crowd: Crowd, database: str = "postgres") -> None:
     """Send reads until each connection of both workers' pools waits for the locked table."""
 
     def is_full() -> bool:
-        crowd.get(*["/notes/"] * (SLOTS - len(find_waiting_sessions(server, database))))
+        crowd.get(*lists(SLOTS - len(find_waiting_sessions(server, database))))
         return len(find_waiting_sessions(server, database)) == SLOTS
 
     wait_until(is_full, description=f"{SLOTS} sessions that wait")
@@ -512,7 +517,7 @@ def test_stalled_network_is_answered_within_eight_seconds(
 
         with proxy.stall():
             crowd.post(*write_texts)
-            crowd.get(*["/notes/"] * 8)
+            crowd.get(*lists(8))
             wait_until(is_done)
             answers = crowd.answers()
             failures = log.failures
@@ -581,7 +586,7 @@ def test_full_server_is_503_until_it_has_room(
                 while True:
                     stack.enter_context(psycopg.connect(server.url()))
             crowd.post(*["no room"] * 10)
-            crowd.get(*["/notes/"] * 10)
+            crowd.get(*lists(10))
             answers = crowd.answers()
         assert are_refusals(answers)
         assert len(log.failures) == len(answers)
