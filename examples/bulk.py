@@ -42,7 +42,7 @@ def insert_rows(number: int) -> main.Statement:
         for row in range(number)
     ]
     query = sa.insert(notes).values(rows)
-    return main.compiled(query.returning(*note_store.columns.values()))
+    return main.compile_statement(query.returning(*note_store.columns.values()))
 
 
 @cache
@@ -51,7 +51,7 @@ def delete_rows(names: frozenset[str]) -> main.Statement:
     found = sa.select(notes.c.id).where(*(note_store.filters[name] for name in names))
     oldest = found.order_by(notes.c.id).limit(sa.literal_column("1000"))
     query = sa.delete(notes).where(notes.c.id.in_(oldest))
-    return main.compiled(query.returning(*note_store.columns.values()))
+    return main.compile_statement(query.returning(*note_store.columns.values()))
 
 
 def answer_rows(rows: list[Any], status: int = 200) -> Response:

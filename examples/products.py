@@ -100,6 +100,7 @@ class ProductStore(main.Store):
 
 
 product_store = ProductStore(
+    "product",
     products,
     min_price=products.c.price >= main.parameter("min_price", sa.Numeric),
     max_price=products.c.price <= main.parameter("max_price", sa.Numeric),

@@ -267,7 +267,7 @@ def test_blanks_around_a_value_are_dropped(main: Path, blank: str) -> None:
     settings = load(main, DATABASE_URL=f" {url}{blank}", POOL_SIZE=f"3{blank}")[
         "settings"
     ]
-    assert (settings.database_url, settings.POOL_SIZE) == (url, 3)
+    assert (settings.chosen_url, settings.POOL_SIZE) == (url, 3)
 
 
 @pytest.mark.parametrize("value", ["'3'", '"3"'])
@@ -337,7 +337,7 @@ def test_any_variable_of_the_tutorial_makes_its_url(
     main: Path, name: str, value: str, part: str
 ) -> None:
     """Each of the six variables makes a URL of Postgres, with the tutorial's other defaults."""
-    url = load(main, **{name: value})["settings"].database_url
+    url = load(main, **{name: value})["settings"].chosen_url
     assert url.startswith("postgresql://")
     assert part in url
 
@@ -365,7 +365,7 @@ def test_database_url_goes_before_the_tutorials_variables(main: Path) -> None:
     settings = load(main, host_server="nowhere.invalid", DATABASE_URL=f"{SERVER}/notes")[
         "settings"
     ]
-    assert settings.database_url == f"{SERVER}/notes"
+    assert settings.chosen_url == f"{SERVER}/notes"
 
 
 @pytest.mark.parametrize(

@@ -701,7 +701,7 @@ def test_an_answer_to_a_write_is_given_when_the_disk_has_it(tmp_path: Path) -> N
 
     async def read_pragma() -> Any:
         async with main.lifespan(main.app):
-            driver = main.database.quick_connection.raw_connection
+            driver = main.database.main_connection.raw_connection
             return await driver.execute_fetchall("PRAGMA synchronous")
 
     assert [tuple(row) for row in asyncio.run(read_pragma())] == [(2,)]

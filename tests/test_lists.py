@@ -202,6 +202,26 @@ def test_an_unknown_parameter_is_422(client: TestClient, name: str) -> None:
         assert parameter in response.json()["errors"][name]
 
 
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("skip=0&skip=0", "skip"),
+        ("take=1&take=2", "take"),
+        ("sort=id&q=a&sort=-id", "sort"),
+        ("after=1&%61fter=2", "after"),
+        ("count=true&count=false", "count"),
+        ("text=a&text=b", "text"),
+        ("completed=true&completed=", "completed"),
+        ("q=a&q=b&id=1&id=2", "q"),
+    ],
+)
+def test_a_repeated_parameter_is_422(client: TestClient, query: str, name: str) -> None:
+    """A parameter that takes one value is 422 where it is repeated; none of them is chosen."""
+    response = client.get(f"/notes/?{query}")
+    assert problem(response, name) == 422
+    assert "once" in response.json()["errors"][name]
+
+
 # Links
 
 

@@ -184,9 +184,9 @@ def test_the_table_of_variables_has_the_defaults() -> None:
         table_values = [value.strip(" `") for value in row[1].split(",") if value.strip()]
         names = find_codes(row[0])
         if names == ["DATABASE_URL"]:
-            assert table_values == [settings.database_url]
+            assert table_values == [settings.chosen_url]
         elif names == ["CORS_ORIGINS"]:
-            assert table_values == settings.cors_origins
+            assert table_values == settings.allowed_origins
         else:
             defaults = [getattr(settings, name) for name in names]
             assert table_values == [

@@ -29,7 +29,7 @@ def test_reads_of_the_same_time_share_a_statement(tmp_path: Path) -> None:
         async with main.lifespan(main.app):
             rows = [await main.note_store.create({"text": "a", "completed": False})]
             rows += [await main.note_store.create({"text": "b", "completed": True})]
-            driver = main.database.quick_connection.raw_connection
+            driver = main.database.main_connection.raw_connection
             await driver.set_trace_callback(statements.append)
             reads = [main.note_store.read(row.item["id"]) for row in rows * 20]
             assert await asyncio.gather(*reads) == rows * 20
@@ -66,7 +66,7 @@ def test_equal_lists_of_the_same_time_share_a_statement(tmp_path: Path) -> None:
                 (await main.note_store.create({"text": text, "completed": False})).item
                 for text in "ab"
             ]
-            driver = main.database.quick_connection.raw_connection
+            driver = main.database.main_connection.raw_connection
             await driver.set_trace_callback(statements.append)
             queries = [
                 main.NoteQuery(),

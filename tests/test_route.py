@@ -176,6 +176,37 @@ def test_a_route_without_a_docstring_works(app: FastAPI) -> None:
     assert "/bare/" in app.openapi()["paths"]
 
 
+def get_parameters(name: str = "", words: Annotated[list[str], Query()] = []) -> str:  # noqa: B006
+    """Return what a dependency reads of the query."""
+    return f"{name} {words}"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("name=a", "a []"),
+        ("name=a&name=b", 422),
+        ("size=1&size=2", 422),
+        ("name=a&words=b&words=c", "a ['b', 'c']"),
+        ("other=1&other=2&name=a", "a []"),
+    ],
+)
+def test_fastapis_handler_refuses_repeated_parameters_too(
+    app: FastAPI, query: str, expected: str | int
+) -> None:
+    """Also of a dependency, a parameter that is no list is 422 where it is repeated."""
+
+    @app.get("/dependency/")
+    async def endpoint(
+        parameters: Annotated[str, Depends(get_parameters)], size: int = 0
+    ) -> Answer:
+        return Answer(parameters)
+
+    assert not is_plain(app)
+    answer = ask(app, "GET", f"/dependency/?{query}")
+    assert expected in (answer.status_code, answer.text)
+
+
 def add_dependency(app: FastAPI) -> None:
     """Add an endpoint with a dependency."""
 

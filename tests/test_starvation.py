@@ -300,7 +300,7 @@ def slow_search_client(
     """The service on SQLite, whose searches take longer than DB_TIMEOUT."""
     url = f"sqlite:///{tmp_path}/notes.db"
     main = load_main(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2")
-    slow_store = main.Store(main.notes, q=sa.text(f"({TWENTY_MILLION}) > 0"))
+    slow_store = main.Store("note", main.notes, q=sa.text(f"({TWENTY_MILLION}) > 0"))
     monkeypatch.setattr(main, "note_store", slow_store)
     with TestClient(main.app) as client:
         create_note(client)
