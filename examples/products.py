@@ -1,7 +1,6 @@
 """A product inventory beside the notes: `uvicorn examples.products:app`.
 
-It is the tutorial's second resource, but POST answers 201 with a Location, lists have pages,
-a missing product is 404 with the sentence of all errors, and DELETE answers the product, too.
+It is the tutorial's second resource, with the pages, the statuses and the errors of notes.
 """
 
 import sqlite3
