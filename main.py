@@ -547,7 +547,7 @@ class SQLite:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the file open."""
-        self.lanes = {lane: asyncio.Semaphore(1) for lane in (Lane.SCAN, Lane.LARGE)}
+        self.lanes = {Lane.SCAN: asyncio.Semaphore(1)}
         self.ready = False
         async with (
             self.for_scans,

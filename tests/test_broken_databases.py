@@ -1,5 +1,6 @@
 """Databases that are broken, restored or odd: who is told what, and what mends them."""
 
+import asyncio
 import random
 import re
 import shutil
@@ -18,6 +19,7 @@ import httpx2
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from starlette.exceptions import HTTPException
 
 from tests.fixtures import (
     GROCERIES,
@@ -26,6 +28,7 @@ from tests.fixtures import (
     connect,
     create_note,
     deploy,
+    load_main,
     open_client,
     problem,
     read_notes,
@@ -180,6 +183,39 @@ def test_locks_that_come_and_go_do_not_add_up(
         first.commit()
         assert future.result(30).status_code in (200, 503, 504)
         assert time.monotonic() - start < 0.2 + 2 + 1
+
+
+def test_a_statement_waits_no_longer_than_its_deadline(tmp_path: Path) -> None:
+    """A statement that is not the first of its request waits for a lane until their deadline."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", POOL_TIMEOUT="60")
+    statement = main.note_store.count_statement(frozenset())
+
+    async def wait() -> float:
+        async with main.lifespan(main.app), main.database.lanes[main.Lane.SCAN]:
+            start = time.monotonic()
+            with pytest.raises(HTTPException, match="503"):
+                await main.run(statement, {}, main.Lane.SCAN, start + 0.2)
+            return time.monotonic() - start
+
+    assert 0.1 < asyncio.run(wait()) < 5
+
+
+def test_a_connection_that_is_closed_under_a_statement_is_503(postgres: Postgres) -> None:
+    """A statement whose connection is closed already is 503, as one that loses it is."""
+    url = postgres.create_database("broken")
+    main = load_main(DATABASE_URL=url, POOL_TIMEOUT="0.5")
+
+    async def read() -> None:
+        async with (
+            main.lifespan(main.app),
+            main.database.connection(main.Lane.QUICK) as connection,
+        ):
+            await connection.raw_connection.close()
+            # It has this connection, as a task has one at a time.
+            with pytest.raises(HTTPException, match="503"):
+                await main.note_store.read(1)
+
+    asyncio.run(read())
 
 
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (4, 1), (6, 2)])

@@ -574,6 +574,24 @@ def test_read_whose_reply_is_cut_off_is_repeated(
     check_slots(server, short_timeout_service)
 
 
+def test_the_log_names_the_first_cause(server: Postgres, service: Service) -> None:
+    """What the log says of a failure is why it began, and not why trying again was in vain."""
+    log = Log(service)
+    with Crowd(service) as crowd, closing(psycopg.connect(server.url())) as session:
+        session.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
+        crowd.get("/notes/")
+        wait_until(lambda: len(find_waiting_sessions(server)) == 1)
+        server.stop("immediate")
+        try:
+            answers = crowd.answers()
+        finally:
+            server.start()
+    assert are_refusals(answers)
+    (failure,) = log.failures
+    assert "closed in the middle" in failure
+    check_slots(server, service)
+
+
 def test_full_server_is_503_until_it_has_room(
     server: Postgres, short_timeout_service: Service, report: Report
 ) -> None:

@@ -68,8 +68,9 @@ def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> N
     with start_postgres() as postgres, pgbouncer(postgres, connections=3) as port:
         postgres.create_database("pooled")
         url = f"postgresql://postgres@127.0.0.1:{port}/pooled{parameter}"
+        variables = {"DATABASE_URL": url, "PYTHONWARNINGS": "always::ResourceWarning"}
         with (
-            Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+            Service.gunicorn(tmp_path, **variables) as service,
             httpx2.Client(base_url=service.url, timeout=10) as client,
             ThreadPoolExecutor(8) as threads,
         ):
@@ -80,6 +81,7 @@ def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> N
                 "template1",
             )
     assert 1 <= int(sessions) <= 3
+    assert "ResourceWarning" not in service.log.read_text()  # nothing is left open
     log_lines = warnings(service)
     assert bool(log_lines) is (parameter == "")
     assert all("set statement_cache_size=0" in line for line in log_lines)

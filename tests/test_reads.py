@@ -55,6 +55,28 @@ def test_a_read_sees_what_was_written_before_it(tmp_path: Path) -> None:
     asyncio.run(write_and_read())
 
 
+def test_who_leaves_takes_nobody_with_him(tmp_path: Path) -> None:
+    """Where one of those who share a statement is cancelled, the others have their answer."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+
+    async def leave() -> None:
+        async with main.lifespan(main.app):
+            store, query = main.note_store, main.NoteQuery()
+            created = await store.create({"text": "a", "completed": False})
+            page = main.Page([created.item], has_next=False, total=None)
+            for read, argument, expected in (
+                (store.read, created.item["id"], created),
+                (store.read_page, query, page),
+            ):
+                _, leaver, other = [asyncio.create_task(read(argument)) for _ in range(3)]
+                await asyncio.sleep(0)  # now two of them wait for what they share
+                leaver.cancel()
+                assert await other == expected
+                assert leaver.cancelled()
+
+    asyncio.run(leave())
+
+
 def test_equal_lists_of_the_same_time_share_a_statement(tmp_path: Path) -> None:
     """A list that is alone has a statement of its own; equal ones that come meanwhile share one."""
     main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")

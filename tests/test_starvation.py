@@ -1,5 +1,6 @@
 """Rude clients on small tables: beside them everybody else is served, and they end in time."""
 
+import asyncio
 import json
 import random
 import threading
@@ -16,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from tests.fixtures import connect, create_note, load_main, open_client
+from tests.fixtures import GROCERIES, connect, create_note, load_main, open_client
 from tests.servers import Postgres, Service, wait_until
 
 NOTES = 200_000
@@ -305,6 +306,26 @@ def slow_search_client(
     with TestClient(main.app) as client:
         create_note(client)
         yield client
+
+
+def test_a_scan_that_is_cancelled_stops(tmp_path: Path) -> None:
+    """On SQLite a scan whose task is cancelled ends, and the next one need not wait for it."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", DB_TIMEOUT="60")
+    query = TWENTY_MILLION.replace("20000000", "1000000000")
+    store = main.Store("note", main.notes, q=sa.text(f"({query}) > 0"))
+
+    async def cancel() -> float:
+        async with main.lifespan(main.app):
+            await store.create(GROCERIES)
+            scan = asyncio.create_task(store.read_page(main.NoteQuery(q="a")))
+            await asyncio.sleep(0.2)  # by now it runs
+            scan.cancel()
+            await asyncio.wait([scan])
+            start = time.monotonic()
+            await store.read_page(main.NoteQuery(sort="text"))
+            return time.monotonic() - start
+
+    assert asyncio.run(cancel()) < SOON
 
 
 def test_scan_of_sqlite_is_given_up(slow_search_client: TestClient) -> None:
