@@ -30,6 +30,7 @@ from tests.fixtures import (
     deploy,
     load_main,
     open_client,
+    other_columns,
     problem,
     read_notes,
 )
@@ -104,7 +105,7 @@ def make_table(url: str, columns: str, rows: str = TWO_NOTES) -> None:
     """Make a table of notes with an id and these columns, as somebody else would."""
     key = KEYS[url.partition(":")[0]]
     with connect(url) as sql:
-        sql(f"CREATE TABLE notes (id {key}, {columns})")
+        sql(f"CREATE TABLE notes (id {key}, {columns}{other_columns(url)})")
         sql(rows)
 
 
@@ -701,7 +702,7 @@ def test_an_odd_table_on_postgres_is_503_until_it_is_altered(
         sql(
             "SET lock_timeout = '5s'"
         )  # should the service keep a lock between its requests
-        sql(f"CREATE TABLE notes ({odd_table.table})")
+        sql(f"CREATE TABLE notes ({odd_table.table}{other_columns(url)})")
         with open_client(DATABASE_URL=url) as client:
             caplog.clear()
             for request in *READS, SEARCH, *WRITES:
@@ -795,9 +796,10 @@ def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(
     tmp_path: Path, key: str
 ) -> None:
     """The service starts on no table but one whose id SQLite generates."""
-    file = tmp_path / "notes.db"
-    with connect(f"sqlite:///{file}") as sql:
-        sql(f"CREATE TABLE notes ({key}, text TEXT, completed BOOLEAN)")
+    url, file = f"sqlite:///{tmp_path}/notes.db", tmp_path / "notes.db"
+    columns = f"{key}, text TEXT, completed BOOLEAN{other_columns(url)}"
+    with connect(url) as sql:
+        sql(f"CREATE TABLE notes ({columns})")
     assert re.search(r"\bid\b.*\bINTEGER PRIMARY KEY\b", read_refusal(tmp_path, file))
 
 

@@ -17,6 +17,7 @@ from tests.fixtures import (
     create_role,
     load_app,
     open_client,
+    other_columns,
     problem,
     read_notes,
     split_url,
@@ -26,7 +27,7 @@ from tests.servers import Postgres, Service, wait_until
 # The table
 
 TUTORIAL = (
-    "CREATE TABLE notes (id {key} PRIMARY KEY, text VARCHAR, completed BOOLEAN)",
+    "CREATE TABLE notes (id {key} PRIMARY KEY, text VARCHAR, completed BOOLEAN{others})",
     "INSERT INTO notes (text, completed) VALUES ('b', true), (NULL, NULL), ('a', NULL)",
 )
 
@@ -76,9 +77,10 @@ def test_eight_workers_come_up(tmp_path: Path, postgres: Postgres) -> None:
 def tutorial(empty_database: str) -> Iterator[TestClient]:
     """The service on a table that the tutorial made, with an int4 id and with NULLs in it."""
     key = "INTEGER NOT NULL" if empty_database.startswith("sqlite") else "SERIAL"
+    others = other_columns(empty_database)
     with connect(empty_database) as sql:
         for statement in TUTORIAL:
-            sql(statement.format(key=key))
+            sql(statement.format(key=key, others=others))
     with open_client(DATABASE_URL=empty_database) as client:
         yield client
 
@@ -117,7 +119,7 @@ def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
         )
         assert (put_response.status_code, put_response.json()) == (
             200,
-            {"id": note["id"], **body},
+            {**note, **body},
         )
         headers = {"If-Match": put_response.headers["ETag"]}
         assert tutorial.delete(path, headers=headers).status_code == 200

@@ -26,7 +26,7 @@ async function listed(filter, view) {
 
 test("create answers with the stored note", async () => {
   const note = await create({ text: "fix tap" });
-  assert.deepEqual(note, { id: note.id, text: "fix tap", completed: false });
+  assert.deepEqual(note, { ...note, text: "fix tap", completed: false });
   assert.deepEqual((await provider.getOne("notes", { id: note.id })).data, note);
 });
 

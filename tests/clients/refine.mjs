@@ -23,7 +23,7 @@ async function listed(parameters) {
 
 test("create answers with the stored note", async () => {
   const note = await create({ text: "fix tap" });
-  assert.deepEqual(note, { id: note.id, text: "fix tap", completed: false });
+  assert.deepEqual(note, { ...note, text: "fix tap", completed: false });
   assert.deepEqual((await provider.getOne({ resource, id: note.id })).data, note);
 });
 
