@@ -33,7 +33,7 @@ import uvicorn
 from databases import Database
 from dotenv import dotenv_values
 from fastapi import FastAPI, Header, Query, Request, Response, params
-from fastapi._compat import field_annotation_is_sequence
+from fastapi._compat import field_annotation_is_sequence  # private, but as FastAPI reads
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -69,7 +69,7 @@ log = logging.getLogger("uvicorn.error")
 # Settings
 
 SSLMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-DEFAULT_URL = "sqlite:///./notes.db"
+DEFAULT_URL = "sqlite:///./notes.db"  # in the working directory
 ORIGIN = re.compile(r"null|[\w.+-]+://[^\s,/*]+")
 
 
@@ -146,7 +146,7 @@ class Settings(TutorialSettings):
 
     @property
     def allowed_origins(self) -> list[str]:
-        """The origins that are listed; all of them where nothing is set."""
+        """The origins that are listed; `*` where neither these nor a pattern are set."""
         if self.CORS_ORIGINS or self.CORS_ORIGIN_REGEX:
             return self.CORS_ORIGINS
         return ["*"]
@@ -211,8 +211,8 @@ class PostgresParameters(BaseModel):
     statement_cache_size: int = Field(100, ge=0, le=9_999)
 
 
-# asyncpg's own, and three of the server's. Any other is sent to the server by asyncpg,
-# and the server then refuses the connection.
+# asyncpg's own, and three settings of the server. asyncpg would send any other as one, and
+# the server refuses those that it does not know, as libpq's channel_binding.
 ASYNCPG_PARAMETERS = {
     *PostgresParameters.model_fields,
     *["host", "port", "user", "password", "passfile", "dbname", "database", "service"],
@@ -373,7 +373,7 @@ class Problem(BaseModel):
 
 
 class Lane(Enum):
-    """What a statement does. Of SCAN and LARGE only some run at once; others wait."""
+    """What a statement does. `database.lanes` bounds how many of some run at once."""
 
     QUICK = "reads or writes by the primary key"
     PROBE = "asks whether the database is there"
@@ -387,7 +387,8 @@ class PageQuery(BaseModel):
     A subclass adds filters, and may sort by more columns.
     """
 
-    # Frozen, as Route.read_query() gives the same object to many requests.
+    # Frozen, as many requests are given the same object (Route.read_query()), and those for
+    # an equal one share a statement (Store.read_page()).
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     skip: Annotated[int, Digits] = Field(
@@ -416,6 +417,7 @@ class PageQuery(BaseModel):
     @classmethod
     def check_after(cls, after: int, info: ValidationInfo) -> int:
         """Refuse a cursor in an order that is not by id."""
+        # Without `sort` if that is wrong itself.
         if info.data.get("sort", "id") not in ("id", "-id"):
             raise ValueError("goes with sort=id or sort=-id only")
         return after
@@ -435,8 +437,11 @@ class PageQuery(BaseModel):
     @property
     def lane(self) -> Lane:
         """The lane of its statement: QUICK if the index of ids leads to a few rows."""
-        has_filters = self.model_fields_set - PageQuery.model_fields.keys()
-        # A thousand of the longest notes are 65 MB.
+        has_filters = any(
+            getattr(self, name) is not None
+            for name in type(self).model_fields.keys() - PageQuery.model_fields.keys()
+        )
+        # Each row in front is read, too; and a thousand of the longest notes are 65 MB.
         is_long = self.skip > 1_000 or self.take > 100
         if has_filters or is_long or not self.by_id:
             return Lane.SCAN
@@ -454,7 +459,7 @@ class NoteQuery(PageQuery):
     sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # known at run time only
         "id", description="A column, with a minus sign in descending order; ties by id."
     )
-    text: Search = optional(description="The whole text.")
+    text: Search = optional(description="The whole text, where it is not longer.")
     completed: QueryBoolean = optional(description="Whether they are completed.")
     q: Search = optional(description="A part of the text, in upper or lower case.")
 
@@ -466,7 +471,10 @@ Values = Mapping[str, Any]
 
 
 class Statement(NamedTuple):
-    """SQL in the driver's own form, and its parameters in order, with their defaults."""
+    """SQL in the driver's own form, and its parameters in order.
+
+    Each has its name, and its value where the one who runs the statement gives none.
+    """
 
     sql: str
     parameters: Sequence[tuple[str, Any]]
@@ -500,7 +508,7 @@ def column_definition(column: sa.Column[Any], dialect: Any) -> str:
     return str(sa.schema.CreateColumn(column).compile(dialect=dialect))
 
 
-def wrong_type(column: sa.Column[Any], kind: str, dialect: Any) -> UnusableError:
+def type_error(column: sa.Column[Any], kind: str, dialect: Any) -> UnusableError:
     """Return the error about a column whose stored type does not fit."""
     place = f"the column {column.name} of the table {column.table.name}"
     definition = column_definition(column, dialect)
@@ -517,9 +525,9 @@ def check_names(table: sa.Table, stored: Collection[str], dialect: Any) -> None:
             raise UnusableError(f"the table {table.name} lacks a column: {mend}")
 
 
-# `database` is one of two classes. The rest of this module uses what both have: title,
-# dialect, converters; patience, pause, must_be_up; open(), lanes, ready, prepare(),
-# check(), connection(), fetch(); contains(), among(), by_code_point(), tag().
+# `database` is an object of one of two classes. The rest of this module uses what both have:
+# title, dialect, converters; patience, pause, must_be_up; open(), lanes, ready, prepare(),
+# check_file(), connection(), fetch(); contains(), among(), by_code_point(), tag().
 
 
 class SQLite:
@@ -531,7 +539,7 @@ class SQLite:
     dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
     patience = settings.DB_TIMEOUT  # seconds to try again for, while it is locked
     pause = 0.005  # seconds between tries
-    must_be_up = True  # at the start: a file that cannot be opened stays so
+    must_be_up = True  # at the start: a file that cannot be opened then stays so
     converters: Mapping[type, Callable[[Any], Any]] = {bool: bool}  # it has 0 and 1
     columns_query = "SELECT name, upper(type), pk FROM pragma_table_info(?)"
 
@@ -558,7 +566,7 @@ class SQLite:
             self.stat_at_open = self.file.stat()
             yield
 
-    def check(self) -> None:
+    def check_file(self) -> None:
         """Raise UnusableError if the file is no longer the one that was opened."""
         try:
             same = os.path.samestat(self.stat_at_open, self.file.stat())
@@ -581,12 +589,12 @@ class SQLite:
             await raw.execute_fetchall(sql)
         for table in metadata.sorted_tables:
             rows = await raw.execute_fetchall(self.columns_query, [table.name])
-            check_names(table, {name for name, *_ in rows}, self.dialect)
             stored_key = [(name, kind) for name, kind, is_key in rows if is_key]
             for column in table.primary_key:
-                # SQLite generates the values of such a key alone.
+                # SQLite generates the values of such a key alone, and cannot add one.
                 if stored_key != [(column.name, "INTEGER")]:
-                    raise wrong_type(column, "no INTEGER PRIMARY KEY", self.dialect)
+                    raise type_error(column, "no INTEGER PRIMARY KEY", self.dialect)
+            check_names(table, {name for name, *_ in rows}, self.dialect)
         self.ready = True
 
     async def configure(self, raw: Any) -> None:
@@ -672,9 +680,8 @@ def lower_letters(text: str) -> str:
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """A connection; asyncpg's own raises in __del__ after a failed connect."""
+    """asyncpg's, with what its __del__ reads and a failed connect leaves unset."""
 
-    # __del__ reads this, and a failed connect leaves it unset.
     _source_traceback = None
 
 
@@ -709,9 +716,8 @@ class Postgres:
         ):
             raise ValueError(URL_FORM)
         parameters = postgres_parameters(address.query)
-        # A second for asyncpg's own queries and for those of prepare().
         self.options: dict[str, Any] = {
-            "command_timeout": 1,
+            "command_timeout": 1,  # seconds, for asyncpg's own queries and prepare()'s
             "connection_class": Connection,
         }
         if "statement_cache_size" in parameters:
@@ -723,27 +729,27 @@ class Postgres:
         self.title = f"Postgres, {hosts}{unquote(address.path)}"
         self.size = settings.POOL_SIZE + settings.MAX_OVERFLOW
         # The URL stands for self.urls, which connect() goes through.
-        pool: dict[str, Any] = {"connect": self.connect, "reset": self.skip_reset}
-        self.database = Database("postgres://", min_size=0, max_size=self.size, **pool)
+        hooks: dict[str, Any] = {"connect": self.connect, "reset": self.skip_reset}
+        self.pool = Database("postgres://", min_size=0, max_size=self.size, **hooks)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the pool open, whether Postgres is there or not."""
-        # The two lanes together leave one connection of three or more to all others.
+        # From a pool of three on, the two lanes together leave a connection to all others.
         share = max(1, (self.size - 1) // 2)
         self.lanes = {lane: asyncio.Semaphore(share) for lane in (Lane.SCAN, Lane.LARGE)}
         self.ready = False
-        await self.database.connect()
+        await self.pool.connect()
         try:
             yield
         finally:
             # A stalled network is no reason for a traceback.
             with suppress(*DATABASE_ERRORS):
-                await self.database.disconnect()
+                await self.pool.disconnect()
 
     def connection(self, _: Lane) -> Any:
         """Return a connection of the pool, which is taken when it is entered."""
-        return self.database.connection()
+        return self.pool.connection()
 
     async def connect(self, *_: Any, **__: Any) -> Any:
         """Return a connection to the first host that gives one, in its share of time."""
@@ -810,19 +816,20 @@ class Postgres:
                 continue
             expected = self.categories.get(column.type.python_type, category)
             if category != expected or (column.primary_key and not has_default):
-                raise wrong_type(column, kind, self.dialect)
+                raise type_error(column, kind, self.dialect)
         return {name for name, *_ in rows}
 
     async def make_tables(self, raw: Any) -> None:
         """Make the missing tables, and, if the user may, the index for searches."""
+        # What one execute() sends is one transaction, to whose end the lock is held.
         await raw.execute(";".join([self.lock, *table_definitions(self.dialect)]))
         try:
             await raw.execute(f"{self.lock};{self.trigrams}")
         except (asyncpg.PostgresError, TimeoutError) as error:
             log.warning("A search scans all notes, without an index: %s", describe(error))
 
-    def check(self) -> None:
-        """Do nothing: a server that is gone says so."""
+    def check_file(self) -> None:
+        """Do nothing, as there is none."""
 
     async def fetch(self, raw: Any, sql: str, values: list[Any], seconds: float) -> Any:
         """Return a statement's rows; cancel one that takes too many seconds."""
@@ -889,16 +896,15 @@ class Failure(NamedTuple):
     advice: str = ""
 
 
-# Any other: corrupt, full, moved, over a limit.
-OTHER_FAILURE = Failure(503, ())
 # What codes mean; the first row that matches holds.
 FAILURES = [
     # A row with this key is there; or the ids' sequence is behind, as after a restore.
     Failure(
         409,
-        ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"),
+        ("23505",),
         advice="; if it is the id: setval() its sequence to the largest id",
     ),
+    Failure(409, ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")),
     # The sequence of ids is at its end; a stored text is not in the database's encoding.
     Failure(503, ("2200H", "22021")),
     # A type, a length, a check, NOT NULL or a trigger of the table refuses a value.
@@ -906,16 +912,20 @@ FAILURES = [
     # statement_completion_unknown
     Failure(504, ("40003",)),
     # Busy: a server that is read-only (25), has rolled back (40), has no room (53), waits
-    # for a lock (55) or cancels (57014).
-    Failure(503, ("25", "40", "53", "55", "57014"), retry=True),
+    # for a lock (55) or cancels (57014); SQLite's file is locked.
+    Failure(
+        503,
+        ("25", "40", "53", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED"),
+        retry=True,
+    ),
     # A prepared statement that a pooler has lost, or has already.
     Failure(503, ("26", "42P05"), retry=True),
-    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), retry=True),
     # No privilege; a table or a column that is missing or has changed its type.
     Failure(503, ("42501", "42P01", "42703", "42804", "42883")),
     # SQL that makes no sense: a bug.
     Failure(500, ("42",)),
 ]
+OTHER_FAILURE = Failure(503, ())  # corrupt, full, moved, over a limit
 LARGE_TEXT = 8_192  # characters; the search index takes long for a longer text
 LOST_CODES = ("08", "57P")  # the connection is gone, or the server is going
 
@@ -928,12 +938,12 @@ def classify(error: Any, sent: bool, writes: bool) -> Failure:
             if code.startswith(row.codes):
                 return row
         return OTHER_FAILURE
-    if isinstance(error, UnusableError | sqlite3.Error):
+    if isinstance(error, UnusableError | sqlite3.DatabaseError):
         return OTHER_FAILURE
     # Without an answer: too late, or the connection is lost.
     timed_out = isinstance(error, TimeoutError)
     if sent and (writes or timed_out):
-        return Failure(504, ())  # it may have been done
+        return Failure(504, ())  # a write may have been done
     return Failure(503, (), retry=not timed_out)
 
 
@@ -972,8 +982,9 @@ async def attempt(
             if not database.ready:
                 await database.prepare(raw)
             if statement.writes or lane is Lane.PROBE:
-                database.check()
-            limit.reschedule(None)  # it was for the wait; fetch() bounds the statement
+                database.check_file()
+            # It was for the wait. What bounds the statement itself is in fetch().
+            limit.reschedule(None)
             seconds = min(settings.DB_TIMEOUT, deadline - monotonic())
             if seconds <= 0:
                 raise TimeoutError("no time is left for this statement")
@@ -987,7 +998,7 @@ async def attempt(
 
 
 def next_deadline() -> float:
-    """Return until when all statements of a request that begins now have to be done."""
+    """Return when the statements of a request that begins now run out of time."""
     return monotonic() + settings.POOL_TIMEOUT + settings.DB_TIMEOUT
 
 
@@ -1004,24 +1015,28 @@ async def run(
 
     HTTPException 503 if nothing was changed; 504 if that is not known, or a read took too
     long; 409 or 422 if the table refuses a value. The log says why. A write is sent again
-    only if the database says that it was not done.
+    only if the database says that it was not done. On SQLite only scans take too long: see
+    SQLite.fetch().
     """
     values = [given.get(name, default) for name, default in statement.parameters]
     if statement.writes and has_large_text(values):
         lane = Lane.LARGE
     started = monotonic()
     deadline = deadline or next_deadline()
-    reason = ""  # of the first failure, the cause of later ones
+    reasons = []
     while True:
         try:
             return await attempt(statement, values, lane, deadline)
         except StatementError as error:
-            failure, reason = error.failure, reason or error.reason
+            failure = error.failure
+            reasons.append(error.reason)
         waited = monotonic() - started
-        # There must be time for a pause, and for as long a try.
+        # There must be time for a pause, and for a try that takes no longer than one.
         if not failure.retry or waited + 2 * database.pause > database.patience:
-            line = "%s after %.2f s: %s%s"
-            log.warning(line, failure.status, waited, reason, failure.advice)
+            # How it began, and how it ended; which may be the same.
+            ends = dict.fromkeys([reasons[0], reasons[-1]])
+            reason = "; then ".join(ends) + failure.advice
+            log.warning("%s after %.2f s: %s", failure.status, waited, reason)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
 
@@ -1037,12 +1052,15 @@ def compile_statement(query: Any) -> Statement:
 
 
 def parameter(name: str, kind: Any = sa.BigInteger) -> Any:
-    """Return a parameter of a statement; what run() is not given is NULL."""
+    """Return a parameter of a statement, by default an integer; NULL if run() lacks it."""
     return sa.bindparam(name, type_=kind)
 
 
 def without_null(column: sa.Column[Any]) -> Any:
-    """Return a column; '', 0 or false for a NULL that our own table would not have."""
+    """Return a column, and '', 0 or false in place of NULL where it is to be NOT NULL.
+
+    The tutorial's table has NULLs there, and ALTER TABLE leaves them in others.
+    """
     empty = {str: "''", bool: "false", int: "0"}.get(column.type.python_type)
     if column.nullable or column.primary_key or empty is None:
         return column
@@ -1066,7 +1084,7 @@ class Page(NamedTuple):
 
 
 class Store:
-    """The rows of a table, of which errors call one `name`; a statement is compiled once.
+    """The rows of a table. `name` is what errors call a row. Statements are compiled once.
 
     Its lists are filtered by the value of any column, by a list of ids, and by `filters`:
     further parameters of the query, each with its condition.
@@ -1083,7 +1101,8 @@ class Store:
             if column.type.python_type in database.converters
         }
         self.filters = {
-            name: column == self.value(name) for name, column in self.columns.items()
+            name: column == self.value_parameter(name)
+            for name, column in self.columns.items()
         }
         self.filters["id"] = database.among(table.c.id, "id")
         self.filters |= filters
@@ -1095,20 +1114,21 @@ class Store:
         self.next_batch: asyncio.Task[dict[int, list[Any]]]  # set by the first of them
         self.pages_under_way = 0
         self.next_pages: dict[PageQuery, asyncio.Task[Page]] = {}
-        # If-Match has the row's tag if taking it out changes the text. A tag's quotes
-        # keep it from being found within another; LIKE would ignore case on SQLite.
+        # The parameter has all tags of If-Match in one text (see strong_tags()). The row's
+        # is among them if taking it out changes that text. A tag's quotes keep it from
+        # being found within another; LIKE would ignore case on SQLite.
         tags = parameter("if_match", sa.String)
         without_this = sa.func.replace(tags, tag, sa.literal_column("''"))
         self.where_expected = tags.is_(None) | (tags != without_this)
 
-    def value(self, name: str) -> Any:
+    def value_parameter(self, name: str) -> Any:
         """Return the parameter for a column's value."""
         return parameter(name, self.table.c[name].type)
 
     @cache  # noqa: B019  # a store lives as long as the process
     def insert_statement(self, names: frozenset[str]) -> Statement:
         """Return the statement that stores these columns of a new row."""
-        values = {name: self.value(name) for name in names}
+        values = {name: self.value_parameter(name) for name in names}
         return compile_statement(
             sa.insert(self.table).values(values).returning(*self.returned)
         )
@@ -1127,7 +1147,7 @@ class Store:
     @cache  # noqa: B019
     def update_statement(self, names: frozenset[str]) -> Statement:
         """Return the statement that changes columns of a row that is as expected."""
-        values = {name: self.value(name) for name in names}
+        values = {name: self.value_parameter(name) for name in names}
         if not values:  # PATCH {}: set each column to itself, as UPDATE sets at least one
             values = {
                 each.name: each for each in self.table.columns if not each.primary_key
@@ -1189,8 +1209,8 @@ class Store:
     async def read(self, row_id: int) -> Tagged:
         """Return a row; 404 where there is none.
 
-        The first read has a statement of its own; those that come while it is under way
-        share one: 40 % less CPU at 32 connections.
+        A read that is alone has a statement of its own. While it is under way, those that
+        come in the same turn of the event loop share one: 40 % less CPU at 32 connections.
         """
         rows, deadline = None, next_deadline()
         self.reads_under_way += 1
@@ -1263,9 +1283,10 @@ class Store:
         return self.existing(rows, row_id)
 
     async def read_page(self, query: PageQuery) -> Page:
-        """Return a page, which those may share that ask for the same one now.
+        """Return a page.
 
-        As with single rows, it is read by a statement that is not sent yet.
+        As with single rows, those that ask for the same one in the same turn of the event
+        loop share a statement, and so its failure.
         """
         self.pages_under_way += 1
         try:
@@ -1284,10 +1305,13 @@ class Store:
 
     async def read_page_alone(self, query: PageQuery) -> Page:
         """Return a page."""
-        filters = frozenset(query.model_fields_set & self.filters.keys())
+        given = vars(query)
+        filters = frozenset(
+            name for name in self.filters if given.get(name) not in (None, ())
+        )
         # One too many tells that another page follows.
-        values = {**vars(query), "take": query.take + 1}
-        has_cursor = "after" in query.model_fields_set
+        values = {**given, "take": query.take + 1}
+        has_cursor = query.after is not None
         statement = self.page_statement(query.sort, filters, has_cursor)
         deadline = next_deadline()
         rows = await run(statement, values, query.lane, deadline)
@@ -1309,7 +1333,7 @@ note_store = Store(
 # Answers
 
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
-DETAILS = {  # where the raiser gives none; also the examples in OpenAPI
+DETAILS = {  # where the raiser gives none; but for 422, also the examples in OpenAPI
     400: "The body is not JSON.",
     401: "Send a key, as a Bearer token.",
     404: "There is nothing at this path.",
@@ -1323,7 +1347,7 @@ DETAILS = {  # where the raiser gives none; also the examples in OpenAPI
     503: "The database is not available; nothing was changed, so try again.",
     504: "The database did not answer in time; a write may have been applied.",
 }
-# Starlette's and FastAPI's own words.
+# Starlette's and FastAPI's own words, where Python's phrase for the status has others.
 FOREIGN_DETAILS = ("Content Too Large", "There was an error parsing the body")
 REASONS = {  # where pydantic says too much
     "string_pattern_mismatch": "must not contain U+0000",
@@ -1357,7 +1381,7 @@ async def refuse(request: Request, error: Any) -> Response:
     status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
     if detail in FOREIGN_DETAILS or detail == HTTPStatus(status).phrase:
         detail = DETAILS.get(status, detail)
-    if isinstance(error.__cause__, UnicodeDecodeError):
+    if isinstance(error.__cause__, UnicodeDecodeError):  # of FastAPI or read_json()
         detail = "The body is not UTF-8."
     if status == 405:
         headers["Allow"] = ", ".join(sorted(methods_of(request.scope)))
@@ -1439,7 +1463,7 @@ def answer(
     if_none_match: Sequence[str] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an item with its tag, or the hash of it; 304 if known (RFC 9110, 13.1.2)."""
+    """Return an item with its tag, by default a hash; 304 if known (RFC 9110, 13.1.2)."""
     content = to_json(item)
     tag = tag or f'"{hashlib.sha256(content).hexdigest()}"'
     sent = {"ETag": tag, "Cache-Control": "no-cache", **NOSNIFF, **(headers or {})}
@@ -1485,6 +1509,7 @@ def answer_list(
 
 # The app
 
+# They need no key. Their names end without a slash, and they have no errors of notes.
 OPEN_PATHS = {
     "/",
     "/livez",
@@ -1496,7 +1521,7 @@ OPEN_PATHS = {
 # Telemetry that is on, but not configured, takes 5 % of a read's CPU.
 TELEMETRY = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in os.environ)
 Responses = dict[int | str, dict[str, Any]]
-OPENAPI_TAGS = [  # of operations, each named by the path's first part
+OPENAPI_TAGS = [  # of operations; Route takes the path's first part unless one is given
     {"name": "notes", "description": "What is to be remembered or done."},
     {"name": "health", "description": "For a balancer or a platform."},
 ]
@@ -1512,9 +1537,13 @@ def document_problems(*statuses: int) -> Responses:
     responses: Responses = {}
     for status in statuses:
         detail = DETAILS.get(status, HTTPStatus(status).phrase)
+        example = problem_members(status, detail)
+        if status == 422:
+            example = problem_members(422, "text: must not contain U+0000.")
+            example["errors"] = {"text": "must not contain U+0000"}
         content = {
             "schema": {"$ref": "#/components/schemas/Problem"},
-            "example": problem_members(status, detail),
+            "example": example,
         }
         responses[status] = {"content": {"application/problem+json": content}}
     if 401 in responses:
@@ -1538,7 +1567,7 @@ class Route(APIRoute):
         if path not in OPEN_PATHS:
             options["tags"] = options.get("tags") or [path.split("/")[1]]
         super().__init__(path, endpoint, **options)
-        self.query_types = query_types(self.dependant)
+        self.types_of_query = query_types(self.dependant)
         # To remember the last queries takes 10 % off a list's CPU, as clients ask for the
         # same few pages over and over.
         self.read_query = lru_cache(maxsize=128)(self.parse_query)
@@ -1609,7 +1638,7 @@ class Route(APIRoute):
         )
         return (
             inspect.iscoroutinefunction(self.endpoint)
-            and signature.return_annotation is Response
+            and signature.return_annotation is Response  # and not a text that names it
             and signature.parameters.keys() <= names
             and not declared.dependencies
             and has_plain_headers
@@ -1656,7 +1685,7 @@ class Route(APIRoute):
         if errors:
             return None, errors
         values: dict[str, Any] = dict(parameters)
-        for name, annotation in self.query_types.items():
+        for name, annotation in self.types_of_query.items():
             if name in values and field_annotation_is_sequence(annotation):
                 values[name] = parameters.getlist(name)
         return field.validate(values, loc=("query",))
@@ -1668,9 +1697,8 @@ class Route(APIRoute):
         """
         return [
             {"type": "repeated", "loc": ("query", name), "msg": "must be given once"}
-            for name, annotation in self.query_types.items()
+            for name, annotation in self.types_of_query.items()
             if len(parameters.getlist(name)) > 1
-            # A private function, but the one by which FastAPI itself reads a query.
             and not field_annotation_is_sequence(annotation)
         ]
 
@@ -1703,7 +1731,9 @@ async def read_body(request: Request) -> bytes:
         parts.append(message.get("body", b""))
         is_complete = not message.get("more_body", False)
     body = b"".join(parts)
-    request._body = body  # where Request.body() keeps it
+    request._body = (
+        body  # where Request.body() finds it, if the endpoint asks for it, too
+    )
     return body
 
 
@@ -1717,7 +1747,7 @@ async def read_json(request: Request) -> Any:
 
 
 class Edge:
-    """The outer middleware.
+    """The middleware around the app, within that of CORS.
 
     It asks for a key, refuses large bodies, adds the last slash to a path, answers HEAD
     like GET, and 500 where there is a bug.
@@ -1767,7 +1797,7 @@ class Edge:
 
     def choose_app(self, headers: Mapping[bytes, bytes]) -> ASGIApp:
         """Return the app, which a body of unknown length reaches up to the limit only."""
-        if b"transfer-encoding" in headers:  # HTTP/1.1 has no other way
+        if b"transfer-encoding" in headers:  # that is how HTTP/1.1 sends one
             return self.bounded
         return self.app
 
@@ -1832,7 +1862,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             await run(note_store.select_statement(), {"id": 0})
         except HTTPException:  # run() has logged it
             if database.must_be_up:
-                raise SystemExit(4) from None
+                raise SystemExit(3) from None  # uvicorn's own status of a failed start
         if not settings.API_KEYS:
             log.warning(
                 "API_KEYS is unset: whoever reaches this service can change all notes"

@@ -790,6 +790,7 @@ def test_a_lacking_column_on_sqlite_is_named_with_its_cure(
         "id INT PRIMARY KEY",
         "id INTEGER",
         "uid TEXT PRIMARY KEY, id INTEGER",
+        "uid INTEGER PRIMARY KEY",
     ],
 )
 def test_an_id_that_sqlite_would_leave_null_is_refused_at_the_start(
