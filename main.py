@@ -437,10 +437,8 @@ class PageQuery(BaseModel):
     @property
     def lane(self) -> Lane:
         """The lane of its statement: QUICK if the index of ids leads to a few rows."""
-        has_filters = any(
-            getattr(self, name) is not None
-            for name in type(self).model_fields.keys() - PageQuery.model_fields.keys()
-        )
+        filters = vars(self).keys() - PageQuery.model_fields.keys()
+        has_filters = any(getattr(self, name) is not None for name in filters)
         # Each row in front is read, too; and a thousand of the longest notes are 65 MB.
         is_long = self.skip > 1_000 or self.take > 100
         if has_filters or is_long or not self.by_id:
@@ -1567,7 +1565,13 @@ class Route(APIRoute):
         if path not in OPEN_PATHS:
             options["tags"] = options.get("tags") or [path.split("/")[1]]
         super().__init__(path, endpoint, **options)
-        self.types_of_query = query_types(self.dependant)
+        types = query_types(self.dependant)
+        self.list_names = {
+            name
+            for name, annotation in types.items()
+            if field_annotation_is_sequence(annotation)
+        }
+        self.single_names = types.keys() - self.list_names
         # To remember the last queries takes 10 % off a list's CPU, as clients ask for the
         # same few pages over and over.
         self.read_query = lru_cache(maxsize=128)(self.parse_query)
@@ -1685,9 +1689,8 @@ class Route(APIRoute):
         if errors:
             return None, errors
         values: dict[str, Any] = dict(parameters)
-        for name, annotation in self.types_of_query.items():
-            if name in values and field_annotation_is_sequence(annotation):
-                values[name] = parameters.getlist(name)
+        for name in self.list_names & values.keys():
+            values[name] = parameters.getlist(name)
         return field.validate(values, loc=("query",))
 
     def find_repeated(self, parameters: QueryParams) -> list[Any]:
@@ -1697,9 +1700,8 @@ class Route(APIRoute):
         """
         return [
             {"type": "repeated", "loc": ("query", name), "msg": "must be given once"}
-            for name, annotation in self.types_of_query.items()
-            if len(parameters.getlist(name)) > 1
-            and not field_annotation_is_sequence(annotation)
+            for name in parameters
+            if name in self.single_names and len(parameters.getlist(name)) > 1
         ]
 
 
