@@ -13,9 +13,10 @@ help: ## list the targets, as make alone does
 run: runtime ## serve at 127.0.0.1:8000, on SQLite unless DATABASE_URL says otherwise
 	@exec $(BIN)/python main.py
 
-# Four at a time: many tests wait for a server, and not for a processor.
+# Four at a time: many tests wait for a server, and not for a processor. Compiled modules are
+# kept, also where a container says otherwise: more than a hundred servers are started.
 test: development ## run all tests, on SQLite and on a Postgres of their own
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 12
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 12
 
 lint: development ## check form and types
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ import uvicorn
 from databases import Database
 from dotenv import dotenv_values
 from fastapi import FastAPI, Header, Query, Request, Response, params
-from fastapi._compat import field_annotation_is_sequence  # private, but as FastAPI reads
+from fastapi._compat import field_annotation_is_sequence  # private; FastAPI reads by it
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -317,7 +317,8 @@ IfNoneMatch = Annotated[
 def optional(**documentation: Any) -> Any:
     """Return a field that may be left out, and is then None, whatever its type.
 
-    A type with None would have clients send null, and OpenAPI show it as the default.
+    Its annotation does not show the None: clients would send null, and OpenAPI would have
+    it as the default.
     """
     return Field(default_factory=lambda: None, **documentation)
 
@@ -376,9 +377,12 @@ class Lane(Enum):
     """What a statement does. `database.lanes` bounds how many of some run at once."""
 
     QUICK = "reads or writes by the primary key"
-    PROBE = "asks whether the database is there"
+    PROBE = "asks whether the database, or its file, is there"
     SCAN = "reads more than a few rows"
     LARGE = "writes a large text"
+
+
+PAGING = ("skip", "take", "sort", "after", "count")  # what is no filter
 
 
 class PageQuery(BaseModel):
@@ -417,7 +421,7 @@ class PageQuery(BaseModel):
     @classmethod
     def check_after(cls, after: int, info: ValidationInfo) -> int:
         """Refuse a cursor in an order that is not by id."""
-        # Without `sort` if that is wrong itself.
+        # `sort` is missing here if it was refused already.
         if info.data.get("sort", "id") not in ("id", "-id"):
             raise ValueError("goes with sort=id or sort=-id only")
         return after
@@ -430,6 +434,15 @@ class PageQuery(BaseModel):
         return self
 
     @property
+    def filters(self) -> set[str]:
+        """The names of the filters that are given."""
+        return {
+            name
+            for name, value in vars(self).items()
+            if name not in PAGING and value not in (None, ())
+        }
+
+    @property
     def by_id(self) -> bool:
         """Whether it is ordered by id, so that a cursor can continue it."""
         return self.sort in ("id", "-id")
@@ -437,8 +450,7 @@ class PageQuery(BaseModel):
     @property
     def lane(self) -> Lane:
         """The lane of its statement: QUICK if the index of ids leads to a few rows."""
-        filters = vars(self).keys() - PageQuery.model_fields.keys()
-        has_filters = any(getattr(self, name) is not None for name in filters)
+        has_filters = self.filters - {"id"}
         # Each row in front is read, too; and a thousand of the longest notes are 65 MB.
         is_long = self.skip > 1_000 or self.take > 100
         if has_filters or is_long or not self.by_id:
@@ -457,7 +469,7 @@ class NoteQuery(PageQuery):
     sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # known at run time only
         "id", description="A column, with a minus sign in descending order; ties by id."
     )
-    text: Search = optional(description="The whole text, where it is not longer.")
+    text: Search = optional(description="The whole text, of at most 1,000 characters.")
     completed: QueryBoolean = optional(description="Whether they are completed.")
     q: Search = optional(description="A part of the text, in upper or lower case.")
 
@@ -537,7 +549,7 @@ class SQLite:
     dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
     patience = settings.DB_TIMEOUT  # seconds to try again for, while it is locked
     pause = 0.005  # seconds between tries
-    must_be_up = True  # at the start: a file that cannot be opened then stays so
+    must_be_up = True  # else the start fails, as a file does not mend itself
     converters: Mapping[type, Callable[[Any], Any]] = {bool: bool}  # it has 0 and 1
     columns_query = "SELECT name, upper(type), pk FROM pragma_table_info(?)"
 
@@ -574,7 +586,7 @@ class SQLite:
             raise UnusableError(f"{self.file} was replaced: start the service again")
 
     def connection(self, lane: Lane) -> Any:
-        """Return a connection, which open() keeps open whoever enters and leaves it."""
+        """Return a connection; it stays open when it is left, as open() is in it, too."""
         if lane is Lane.SCAN:
             return self.scan_connection
         return self.main_connection
@@ -589,7 +601,7 @@ class SQLite:
             rows = await raw.execute_fetchall(self.columns_query, [table.name])
             stored_key = [(name, kind) for name, kind, is_key in rows if is_key]
             for column in table.primary_key:
-                # SQLite generates the values of such a key alone, and cannot add one.
+                # SQLite makes ids for this type only, and ALTER TABLE cannot add a key.
                 if stored_key != [(column.name, "INTEGER")]:
                     raise type_error(column, "no INTEGER PRIMARY KEY", self.dialect)
             check_names(table, {name for name, *_ in rows}, self.dialect)
@@ -678,9 +690,9 @@ def lower_letters(text: str) -> str:
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """asyncpg's, with what its __del__ reads and a failed connect leaves unset."""
+    """asyncpg's, but its __del__ also works where __init__ has failed."""
 
-    _source_traceback = None
+    _source_traceback = None  # which __init__ sets last
 
 
 class Postgres:
@@ -689,11 +701,12 @@ class Postgres:
     dialect: Any = sa.make_url("postgresql+asyncpg://").get_dialect()()
     patience = settings.POOL_TIMEOUT  # seconds to try again for, while it is away
     pause = 0.05  # seconds between tries
-    must_be_up = False  # at the start: it may come up later
+    must_be_up = False  # at the start, as it may come up later
     converters: Mapping[type, Callable[[Any], Any]] = {}
     # IF NOT EXISTS alone fails when workers race. The number is our own.
     lock = "SELECT pg_advisory_xact_lock(730314)"
-    # For searches of notes. With fastupdate small writes would wait for large ones.
+    # For searches of notes. With fastupdate a small write would have to merge what large
+    # ones have left.
     trigrams = """CREATE EXTENSION IF NOT EXISTS pg_trgm;
     CREATE INDEX IF NOT EXISTS notes_text_trgm ON notes
     USING gin (text gin_trgm_ops) WITH (fastupdate = off)"""
@@ -706,7 +719,8 @@ class Postgres:
         normal = TypeAdapter[MultiHostUrl](PostgresURL).validate_python(url)
         address = urlsplit(str(normal))  # pydantic has percent-encoded what is not plain
         login, at, hosts = address.netloc.rpartition("@")
-        # With a / or an @ that is not encoded, a part of the password would be the host.
+        # A / that is not encoded ends a password. An @ is left in the login only where a
+        # second host has one, too.
         if (
             not re.fullmatch("(/[^/@]*)?", address.path)
             or "@" in login
@@ -761,7 +775,7 @@ class Postgres:
         raise failures[-1]
 
     async def connect_to(self, url: str) -> Any:
-        """Return a connection to a host; to a pooler one without prepared statements."""
+        """Return a connection to a host, without prepared statements if it is a pooler."""
         try:
             raw = await asyncpg.connect(url, **self.options)
         except DATABASE_ERRORS:  # some of which are ValueErrors, too
@@ -776,10 +790,10 @@ class Postgres:
         return await asyncpg.connect(url, **self.options)
 
     async def is_pooler(self, raw: Any) -> bool:
-        """Tell whether a connection leads to a pooler, where processes change."""
+        """Tell whether a connection leads to a pooler."""
         try:
             query = await raw.prepare("SELECT pg_backend_pid()", name="")
-            # A pooler names a process of its own when one connects.
+            # A pooler gives an id of its own at first, and runs this in another process.
             return bool(await query.fetchval() != raw.get_server_pid())
         except BaseException:
             raw.terminate()
@@ -818,7 +832,10 @@ class Postgres:
         return {name for name, *_ in rows}
 
     async def make_tables(self, raw: Any) -> None:
-        """Make the missing tables, and, if the user may, the index for searches."""
+        """Make the missing tables, and, if the user may, the index for searches.
+
+        A table that was there already is not given one: that could take long.
+        """
         # What one execute() sends is one transaction, to whose end the lock is held.
         await raw.execute(";".join([self.lock, *table_definitions(self.dialect)]))
         try:
@@ -923,7 +940,9 @@ FAILURES = [
     # SQL that makes no sense: a bug.
     Failure(500, ("42",)),
 ]
-OTHER_FAILURE = Failure(503, ())  # corrupt, full, moved, over a limit
+# Corrupt, full, moved, over a limit; on SQLite, which has one code for these, a table that
+# is missing or SQL that makes no sense, too.
+OTHER_FAILURE = Failure(503, ())
 LARGE_TEXT = 8_192  # characters; the search index takes long for a longer text
 LOST_CODES = ("08", "57P")  # the connection is gone, or the server is going
 
@@ -968,7 +987,11 @@ class StatementError(Exception):
 async def attempt(
     statement: Statement, values: list[Any], lane: Lane, deadline: float
 ) -> Any:
-    """Return a statement's rows before a deadline; StatementError if it fails."""
+    """Return a statement's rows before a deadline.
+
+    StatementError if it fails; but where the SQL is wrong, the driver's own error, as
+    whoever mends this needs its traceback.
+    """
     sent = False
     try:
         async with (
@@ -996,7 +1019,7 @@ async def attempt(
 
 
 def next_deadline() -> float:
-    """Return when the statements of a request that begins now run out of time."""
+    """Return the time by which all statements of a new request must be done."""
     return monotonic() + settings.POOL_TIMEOUT + settings.DB_TIMEOUT
 
 
@@ -1008,8 +1031,8 @@ async def run(
 ) -> Any:
     """Return a statement's rows, for values by the names of its parameters.
 
-    A deadline is for what is one of several statements: all those of a request have one
-    together, from next_deadline(), before the first of them.
+    Where a request runs several statements, give all of them the deadline that
+    next_deadline() returned before the first one.
 
     HTTPException 503 if nothing was changed; 504 if that is not known, or a read took too
     long; 409 or 422 if the table refuses a value. The log says why. A write is sent again
@@ -1029,7 +1052,7 @@ async def run(
             failure = error.failure
             reasons.append(error.reason)
         waited = monotonic() - started
-        # There must be time for a pause, and for a try that takes no longer than one.
+        # There must be time for a pause, and for a try, if that takes as long as a pause.
         if not failure.retry or waited + 2 * database.pause > database.patience:
             # How it began, and how it ended; which may be the same.
             ends = dict.fromkeys([reasons[0], reasons[-1]])
@@ -1106,6 +1129,7 @@ class Store:
         self.filters |= filters
         tag = database.tag([*self.columns.values()])
         self.returned = [*self.columns.values(), tag]
+        self.id_place = [*self.columns].index("id")
         self.where_id = table.c.id == parameter("id")
         self.reads_under_way = 0
         self.next_ids: list[int] = []  # that the next batch of reads is for
@@ -1138,7 +1162,7 @@ class Store:
 
     @cache  # noqa: B019
     def select_many_statement(self) -> Statement:
-        """Return the statement that reads rows, each with its id first."""
+        """Return the statement that reads rows with these ids."""
         this = database.among(self.table.c.id, "ids")
         return compile_statement(sa.select(*self.returned).where(this))
 
@@ -1242,9 +1266,10 @@ class Store:
         """Return the rows of all reads that came in before this task begins, by id."""
         ids, self.next_ids = tuple(self.next_ids), []
         statement = self.select_many_statement()
-        # Not run(): whoever finds this failed tries again alone, and that is logged.
+        # Not run(): whoever finds this failed tries again alone, and if that fails, too, it
+        # is logged.
         rows = await attempt(statement, [ids], Lane.QUICK, next_deadline())
-        return {row[0]: [row] for row in rows}
+        return {row[self.id_place]: [row] for row in rows}
 
     def existing(self, rows: Sequence[Any], row_id: int) -> Tagged:
         """Return the row that a statement found; 404 where it found none."""
@@ -1284,7 +1309,7 @@ class Store:
         """Return a page.
 
         As with single rows, those that ask for the same one in the same turn of the event
-        loop share a statement, and so its failure.
+        loop, while others are read, share a statement, and so its failure.
         """
         self.pages_under_way += 1
         try:
@@ -1303,12 +1328,9 @@ class Store:
 
     async def read_page_alone(self, query: PageQuery) -> Page:
         """Return a page."""
-        given = vars(query)
-        filters = frozenset(
-            name for name in self.filters if given.get(name) not in (None, ())
-        )
+        filters = frozenset(query.filters)
         # One too many tells that another page follows.
-        values = {**given, "take": query.take + 1}
+        values = {**vars(query), "take": query.take + 1}
         has_cursor = query.after is not None
         statement = self.page_statement(query.sort, filters, has_cursor)
         deadline = next_deadline()
@@ -1331,7 +1353,8 @@ note_store = Store(
 # Answers
 
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
-DETAILS = {  # where the raiser gives none; but for 422, also the examples in OpenAPI
+# Where the raiser gives none; and OpenAPI's examples, but for that of 422.
+DETAILS = {
     400: "The body is not JSON.",
     401: "Send a key, as a Bearer token.",
     404: "There is nothing at this path.",
@@ -1345,10 +1368,10 @@ DETAILS = {  # where the raiser gives none; but for 422, also the examples in Op
     503: "The database is not available; nothing was changed, so try again.",
     504: "The database did not answer in time; a write may have been applied.",
 }
-# Starlette's and FastAPI's own words, where Python's phrase for the status has others.
+# Starlette's and FastAPI's own words. Python's phrase for 413 is another one before 3.13.
 FOREIGN_DETAILS = ("Content Too Large", "There was an error parsing the body")
 REASONS = {  # where pydantic says too much
-    "string_pattern_mismatch": "must not contain U+0000",
+    "string_pattern_mismatch": "must not contain U+0000",  # our models' one pattern
     "string_unicode": "must not contain a lone surrogate",
 }
 
@@ -1366,7 +1389,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an error in the one shape that all have."""
+    """Return an error in the one shape that all have, but for a preflight's."""
     body = problem_members(status, detail)
     if errors:
         body["errors"] = errors
@@ -1507,7 +1530,8 @@ def answer_list(
 
 # The app
 
-# They need no key. Their names end without a slash, and they have no errors of notes.
+# They need no key, and, but for the first one, have no slash at the end. Of their errors
+# Route documents 500 alone.
 OPEN_PATHS = {
     "/",
     "/livez",
@@ -1556,9 +1580,9 @@ class Route(APIRoute):
 
     That takes 25 % less CPU. It does so where the endpoint returns a Response, and
     declares nothing but parameters of the path, a frozen model of the query, lists of
-    headers, a JSON body and the request. All others get FastAPI's own handler, which
-    would answer these the same. What all routes share is here, too: the media type of
-    bodies, and the errors.
+    headers, a JSON body and the request. All others, here only those that declare nothing,
+    get FastAPI's own handler, which would answer these the same. What all routes share is
+    here, too: the media type of bodies, and the errors.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -1595,7 +1619,7 @@ class Route(APIRoute):
             implied |= document_problems(404)
         if self.body_field:
             implied |= document_problems(400, 409, 413, 415)
-        if "If-Match" in headers:
+        if "If-Match" in headers:  # so it writes, of which a trigger may make a 409
             implied |= document_problems(409, 412)
         if "If-None-Match" in headers:
             implied[304] = with_etag
@@ -1762,23 +1786,20 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
-        if scope["type"] == "lifespan":
-            return await self.app(scope, receive, without_traceback(send))
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            return await self.app(scope, receive, without_traceback(send))
         path, root_path = scope["path"], scope.get("root_path", "")
         if path.removeprefix(root_path) not in OPEN_PATHS and not path.endswith("/"):
             path += "/"
         is_open = path.removeprefix(root_path) in OPEN_PATHS  # or has become "/" just now
-        changes = {}  # in a copy of the scope, as the server still logs it
-        if path != scope["path"]:
-            changes["path"] = path
-        if scope["method"] == "HEAD":
-            changes["method"] = "GET"  # the server knows, and leaves the body out
+        method = scope["method"]
+        if method == "HEAD":
+            method = "GET"  # the server knows, and leaves the body out
+        inner_scope = {**scope, "path": path, "method": method}
         try:
             headers = dict(scope["headers"])
             inner = self.reject(headers, is_open) or self.choose_app(headers)
-            await inner({**scope, **changes} if changes else scope, receive, send)
+            await inner(inner_scope, receive, send)
         except Exception:
             log.exception("500 for %s %r", scope["method"], scope["path"])
             await problem(500, DETAILS[500])(scope, receive, send)
@@ -1846,7 +1867,7 @@ def openapi() -> dict[str, Any]:
         }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            operation["security"] = []
+            operation["security"] = []  # says that none is needed
             if settings.API_KEYS and path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]
     return document
@@ -1912,9 +1933,9 @@ LISTED: Responses = {200: LIST_HEADERS, 304: LIST_HEADERS}
 MERGE_PATCH = {"schema": {"$ref": "#/components/schemas/NotePatch"}}
 PATCH_BODY = {"requestBody": {"content": {"application/merge-patch+json": MERGE_PATCH}}}
 
-# The script is not served from here: the one package that has it has an old version.
-WITHOUT_SCRIPT = b"""<p>This page needs a script from cdn.jsdelivr.net. Without it:
-<a href="openapi.json">openapi.json</a> and <a href="redoc">redoc</a>.</p>"""
+# The script is not served from here, as no package that is kept up to date has it.
+WITHOUT_SCRIPT = b"""<p>This page needs a script from cdn.jsdelivr.net. Without it, there is
+<a href="openapi.json">openapi.json</a>.</p>"""
 
 
 @app.post("/notes/", status_code=201, response_model=Note, responses=CREATED)

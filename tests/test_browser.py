@@ -104,7 +104,7 @@ def service_with_key(origin: str, database_with_key: Path) -> Iterator[Service]:
         CORS_ORIGINS=origin,
         API_KEYS=KEY,
         MAX_BODY_BYTES=str(LIMIT),
-        DB_TIMEOUT="0.2",
+        DB_TIMEOUT="1",
     ) as service:
         yield service
 
@@ -822,7 +822,7 @@ def test_a_busy_database_is_no_end(
         expect(box).to_be_visible()
         connection.execute("BEGIN IMMEDIATE")
         box.click()
-        expect(problem).to_contain_text("database")
+        expect(problem).to_contain_text("nothing was changed")
     expect(box).not_to_be_checked()
     expect(find_button(page, "Reload")).to_be_hidden()  # the list is as it is
     box.click()
@@ -1264,11 +1264,10 @@ def test_other_origins_read_nothing(
 
 
 def test_docs_lead_on_without_their_script(browser: Browser, service: Service) -> None:
-    """Where the CDN cannot be reached, /docs has links to the document and to ReDoc."""
+    """Where the CDN cannot be reached, /docs has a link to the document."""
     with browser.new_context() as context:
         page = context.new_page()
         page.route("**/cdn.jsdelivr.net/**", lambda route: route.abort())
         page.goto(service.url)
-        expect(page.get_by_role("link", name="redoc")).to_be_visible()
         page.get_by_role("link", name="openapi.json").click()
         expect(page.locator("body")).to_contain_text('"title":"Notes"')

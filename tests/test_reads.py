@@ -4,6 +4,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from tests.fixtures import Deployment, create_note, load_main, problem
 
 
@@ -36,6 +38,26 @@ def test_reads_of_the_same_time_share_a_statement(tmp_path: Path) -> None:
 
     asyncio.run(read_together())
     assert len(statements) == 2
+
+
+def test_an_id_may_be_any_column(tmp_path: Path) -> None:
+    """Rows that are read together are told apart by their ids, wherever the table has them."""
+    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+    words = sa.Table(
+        "words",
+        main.metadata,
+        sa.Column("word", sa.String, nullable=False),
+        sa.Column("id", sa.Integer, primary_key=True),
+    )
+    store = main.Store("word", words)
+
+    async def read_together() -> None:
+        async with main.lifespan(main.app):
+            rows = [await store.create({"word": word}) for word in "abc"]
+            reads = [store.read(row.item["id"]) for row in rows * 3]
+            assert await asyncio.gather(*reads) == rows * 3
+
+    asyncio.run(read_together())
 
 
 def test_a_read_sees_what_was_written_before_it(tmp_path: Path) -> None:
