@@ -137,7 +137,7 @@ class Settings(TutorialSettings):
 
     @property
     def chosen_url(self) -> str:
-        """DATABASE_URL, or the tutorial's if one of its variables is set, or the default."""
+        """DATABASE_URL, or else the tutorial's if one of its variables is set."""
         if self.DATABASE_URL:
             return self.DATABASE_URL
         if self.model_fields_set & TutorialSettings.model_fields.keys():
@@ -211,8 +211,8 @@ class PostgresParameters(BaseModel):
     statement_cache_size: int = Field(100, ge=0, le=9_999)
 
 
-# asyncpg's own, and three settings of the server. asyncpg would send any other as one, and
-# the server refuses those that it does not know, as libpq's channel_binding.
+# asyncpg's own, and three settings of the server. asyncpg would send any other as one,
+# and the server refuses those that it does not know, as libpq's channel_binding.
 ASYNCPG_PARAMETERS = {
     *PostgresParameters.model_fields,
     *["host", "port", "user", "password", "passfile", "dbname", "database", "service"],
@@ -317,8 +317,8 @@ IfNoneMatch = Annotated[
 def optional(**documentation: Any) -> Any:
     """Return a field that may be left out, and is then None, whatever its type.
 
-    Its annotation does not show the None: clients would send null, and OpenAPI would have
-    it as the default.
+    Its annotation leaves the None out. With it, clients would send null, and OpenAPI
+    would have it as the default.
     """
     return Field(default_factory=lambda: None, **documentation)
 
@@ -376,9 +376,9 @@ class Problem(BaseModel):
 class Lane(Enum):
     """What a statement does. `database.lanes` bounds how many of some run at once."""
 
-    QUICK = "reads or writes by the primary key"
+    QUICK = "reads or writes by the primary key, a thousand rows at most"
     PROBE = "asks whether the database, or its file, is there"
-    SCAN = "reads more than a few rows"
+    SCAN = "may read more than that"
     LARGE = "writes a large text"
 
 
@@ -391,7 +391,7 @@ class PageQuery(BaseModel):
     A subclass adds filters, and may sort by more columns.
     """
 
-    # Frozen, as many requests are given the same object (Route.read_query()), and those for
+    # Frozen, as many requests are given the same object (Route.read_query), and those for
     # an equal one share a statement (Store.read_page()).
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -449,11 +449,11 @@ class PageQuery(BaseModel):
 
     @property
     def lane(self) -> Lane:
-        """The lane of its statement: QUICK if the index of ids leads to a few rows."""
-        has_filters = self.filters - {"id"}
-        # Each row in front is read, too; and a thousand of the longest notes are 65 MB.
+        """The lane of its statement: QUICK for a short one by the index of ids."""
+        other_filters = self.filters - {"id"}
+        # What is skipped is read, too; and a thousand of the longest notes are 65 MB.
         is_long = self.skip > 1_000 or self.take > 100
-        if has_filters or is_long or not self.by_id:
+        if other_filters or is_long or not self.by_id:
             return Lane.SCAN
         return Lane.QUICK
 
@@ -483,7 +483,7 @@ Values = Mapping[str, Any]
 class Statement(NamedTuple):
     """SQL in the driver's own form, and its parameters in order.
 
-    Each has its name, and its value where the one who runs the statement gives none.
+    A parameter is its name, and the default for where run() is given no value.
     """
 
     sql: str
@@ -535,9 +535,10 @@ def check_names(table: sa.Table, stored: Collection[str], dialect: Any) -> None:
             raise UnusableError(f"the table {table.name} lacks a column: {mend}")
 
 
-# `database` is an object of one of two classes. The rest of this module uses what both have:
-# title, dialect, converters; patience, pause, must_be_up; open(), lanes, ready, prepare(),
-# check_file(), connection(), fetch(); contains(), among(), by_code_point(), tag().
+# `database` is an object of one of two classes. The rest of this module uses what both
+# have: title, dialect, converters; patience, pause, must_be_up; open(), lanes, ready,
+# prepare(), check_file(), connection(), fetch(); contains(), among(), by_code_point(),
+# tag().
 
 
 class SQLite:
@@ -586,7 +587,7 @@ class SQLite:
             raise UnusableError(f"{self.file} was replaced: start the service again")
 
     def connection(self, lane: Lane) -> Any:
-        """Return a connection; it stays open when it is left, as open() is in it, too."""
+        """Return a connection. It stays open when it is left: open() is in it, too."""
         if lane is Lane.SCAN:
             return self.scan_connection
         return self.main_connection
@@ -631,7 +632,7 @@ class SQLite:
         """Return the condition that a text holds a part, in upper or lower case.
 
         LIKE with the part's first letters rejects most texts, at a fifth of the cost of
-        has_part(), which then decides. LIKE with the whole part would cost text times part.
+        has_part(), which then decides. LIKE with all of it would cost text times part.
         """
         return column.like(sa.func.like_pattern(part)) & sa.func.has_part(column, part)
 
@@ -701,7 +702,7 @@ class Postgres:
     dialect: Any = sa.make_url("postgresql+asyncpg://").get_dialect()()
     patience = settings.POOL_TIMEOUT  # seconds to try again for, while it is away
     pause = 0.05  # seconds between tries
-    must_be_up = False  # at the start, as it may come up later
+    must_be_up = False  # the start goes on without it, as it may come up later
     converters: Mapping[type, Callable[[Any], Any]] = {}
     # IF NOT EXISTS alone fails when workers race. The number is our own.
     lock = "SELECT pg_advisory_xact_lock(730314)"
@@ -719,17 +720,19 @@ class Postgres:
         normal = TypeAdapter[MultiHostUrl](PostgresURL).validate_python(url)
         address = urlsplit(str(normal))  # pydantic has percent-encoded what is not plain
         login, at, hosts = address.netloc.rpartition("@")
-        # A / that is not encoded ends a password. An @ is left in the login only where a
-        # second host has one, too.
+        # A password ends at a / or a ? that is not encoded. An @ is left in the login
+        # where a second host has one, too.
+        ends_early = not (at or address.path) and "@" in address.query
         if (
             not re.fullmatch("(/[^/@]*)?", address.path)
+            or ends_early
             or "@" in login
             or address.fragment
         ):
             raise ValueError(URL_FORM)
         parameters = postgres_parameters(address.query)
         self.options: dict[str, Any] = {
-            "command_timeout": 1,  # seconds, for asyncpg's own queries and prepare()'s
+            "command_timeout": 1,  # second, for asyncpg's queries and self.prepare()'s
             "connection_class": Connection,
         }
         if "statement_cache_size" in parameters:
@@ -740,14 +743,14 @@ class Postgres:
         self.urls = [f"postgresql://{login}{at}{host}{rest}" for host in hosts.split(",")]
         self.title = f"Postgres, {hosts}{unquote(address.path)}"
         self.size = settings.POOL_SIZE + settings.MAX_OVERFLOW
-        # The URL stands for self.urls, which connect() goes through.
+        # The URL is a placeholder: connect() opens the connections, from self.urls.
         hooks: dict[str, Any] = {"connect": self.connect, "reset": self.skip_reset}
         self.pool = Database("postgres://", min_size=0, max_size=self.size, **hooks)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the pool open, whether Postgres is there or not."""
-        # From a pool of three on, the two lanes together leave a connection to all others.
+        # From a pool of three on, the two lanes together leave one to all others.
         share = max(1, (self.size - 1) // 2)
         self.lanes = {lane: asyncio.Semaphore(share) for lane in (Lane.SCAN, Lane.LARGE)}
         self.ready = False
@@ -775,7 +778,7 @@ class Postgres:
         raise failures[-1]
 
     async def connect_to(self, url: str) -> Any:
-        """Return a connection to a host, without prepared statements if it is a pooler."""
+        """Return a connection to a host; without prepared statements to a pooler."""
         try:
             raw = await asyncpg.connect(url, **self.options)
         except DATABASE_ERRORS:  # some of which are ValueErrors, too
@@ -906,7 +909,7 @@ class Failure(NamedTuple):
     """What a group of failures means to a client, and whether to try again first."""
 
     status: int
-    codes: tuple[str, ...]  # SQLSTATEs or their first digits, and names of SQLite's
+    codes: tuple[str, ...]  # how SQLSTATEs, or SQLite's names of errors, begin
     retry: bool = False
     advice: str = ""
 
@@ -940,8 +943,8 @@ FAILURES = [
     # SQL that makes no sense: a bug.
     Failure(500, ("42",)),
 ]
-# Corrupt, full, moved, over a limit; on SQLite, which has one code for these, a table that
-# is missing or SQL that makes no sense, too.
+# Corrupt, full, moved, over a limit. On SQLite also a table that is missing and SQL that
+# makes no sense, as both are SQLITE_ERROR.
 OTHER_FAILURE = Failure(503, ())
 LARGE_TEXT = 8_192  # characters; the search index takes long for a longer text
 LOST_CODES = ("08", "57P")  # the connection is gone, or the server is going
@@ -960,7 +963,7 @@ def classify(error: Any, sent: bool, writes: bool) -> Failure:
     # Without an answer: too late, or the connection is lost.
     timed_out = isinstance(error, TimeoutError)
     if sent and (writes or timed_out):
-        return Failure(504, ())  # a write may have been done
+        return Failure(504, ())  # a write may have been done; a read took too long
     return Failure(503, (), retry=not timed_out)
 
 
@@ -972,7 +975,7 @@ def describe(error: Any) -> str:
 
 
 def has_large_text(values: Sequence[Any]) -> bool:
-    """Tell whether a write takes long, as the index does for a large text."""
+    """Tell whether one is a large text, which takes the search index long to store."""
     return any(isinstance(each, str) and len(each) > LARGE_TEXT for each in values)
 
 
@@ -1004,7 +1007,7 @@ async def attempt(
                 await database.prepare(raw)
             if statement.writes or lane is Lane.PROBE:
                 database.check_file()
-            # It was for the wait. What bounds the statement itself is in fetch().
+            # The limit was for the wait; fetch() has that of the statement itself.
             limit.reschedule(None)
             seconds = min(settings.DB_TIMEOUT, deadline - monotonic())
             if seconds <= 0:
@@ -1036,30 +1039,36 @@ async def run(
 
     HTTPException 503 if nothing was changed; 504 if that is not known, or a read took too
     long; 409 or 422 if the table refuses a value. The log says why. A write is sent again
-    only if the database says that it was not done. On SQLite only scans take too long: see
-    SQLite.fetch().
+    only if the database says that it was not done. On SQLite only scans take too long:
+    see SQLite.fetch(). Wrong SQL is the driver's own error: see attempt().
     """
     values = [given.get(name, default) for name, default in statement.parameters]
     if statement.writes and has_large_text(values):
         lane = Lane.LARGE
     started = monotonic()
     deadline = deadline or next_deadline()
-    reasons = []
+    errors: list[StatementError] = []
     while True:
         try:
             return await attempt(statement, values, lane, deadline)
         except StatementError as error:
-            failure = error.failure
-            reasons.append(error.reason)
-        waited = monotonic() - started
+            errors.append(error)
+        failure, waited = errors[-1].failure, monotonic() - started
         # There must be time for a pause, and for a try, if that takes as long as a pause.
         if not failure.retry or waited + 2 * database.pause > database.patience:
-            # How it began, and how it ended; which may be the same.
-            ends = dict.fromkeys([reasons[0], reasons[-1]])
-            reason = "; then ".join(ends) + failure.advice
-            log.warning("%s after %.2f s: %s", failure.status, waited, reason)
+            log_failure(errors, waited)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
+
+
+def log_failure(errors: Sequence[StatementError], waited: float) -> None:
+    """Log how it began that a statement failed, and, if that differs, how it ended."""
+    first, last = errors[0], errors[-1]
+    reason = first.reason
+    if last.reason != first.reason:
+        reason += f"; then {last.reason}"
+    line = "%s after %.2f s: %s%s"
+    log.warning(line, last.failure.status, waited, reason, last.failure.advice)
 
 
 # The statements
@@ -1073,7 +1082,7 @@ def compile_statement(query: Any) -> Statement:
 
 
 def parameter(name: str, kind: Any = sa.BigInteger) -> Any:
-    """Return a parameter of a statement, by default an integer; NULL if run() lacks it."""
+    """Return a parameter, an integer unless said otherwise; NULL if run() lacks it."""
     return sa.bindparam(name, type_=kind)
 
 
@@ -1105,7 +1114,7 @@ class Page(NamedTuple):
 
 
 class Store:
-    """The rows of a table. `name` is what errors call a row. Statements are compiled once.
+    """The rows of a table, whose statements are compiled once. Errors call a row `name`.
 
     Its lists are filtered by the value of any column, by a list of ids, and by `filters`:
     further parameters of the query, each with its condition.
@@ -1136,9 +1145,9 @@ class Store:
         self.next_batch: asyncio.Task[dict[int, list[Any]]]  # set by the first of them
         self.pages_under_way = 0
         self.next_pages: dict[PageQuery, asyncio.Task[Page]] = {}
-        # The parameter has all tags of If-Match in one text (see strong_tags()). The row's
-        # is among them if taking it out changes that text. A tag's quotes keep it from
-        # being found within another; LIKE would ignore case on SQLite.
+        # The parameter has all tags of If-Match in one text (see strong_tags()). If that
+        # changes without the row's, it is among them. A tag's quotes keep it from being
+        # found within another; LIKE would ignore case on SQLite.
         tags = parameter("if_match", sa.String)
         without_this = sa.func.replace(tags, tag, sa.literal_column("''"))
         self.where_expected = tags.is_(None) | (tags != without_this)
@@ -1232,7 +1241,8 @@ class Store:
         """Return a row; 404 where there is none.
 
         A read that is alone has a statement of its own. While it is under way, those that
-        come in the same turn of the event loop share one: 40 % less CPU at 32 connections.
+        come in the same turn of the event loop share one, for 40 % less CPU if 32 clients
+        read at once.
         """
         rows, deadline = None, next_deadline()
         self.reads_under_way += 1
@@ -1266,8 +1276,8 @@ class Store:
         """Return the rows of all reads that came in before this task begins, by id."""
         ids, self.next_ids = tuple(self.next_ids), []
         statement = self.select_many_statement()
-        # Not run(): whoever finds this failed tries again alone, and if that fails, too, it
-        # is logged.
+        # Not run(): whoever finds this failed tries again alone, and that is logged if it
+        # fails, too.
         rows = await attempt(statement, [ids], Lane.QUICK, next_deadline())
         return {row[self.id_place]: [row] for row in rows}
 
@@ -1308,8 +1318,8 @@ class Store:
     async def read_page(self, query: PageQuery) -> Page:
         """Return a page.
 
-        As with single rows, those that ask for the same one in the same turn of the event
-        loop, while others are read, share a statement, and so its failure.
+        While a page is being read, requests for an equal page that come in the same turn
+        of the event loop share a statement, as those for rows do, and so its failure.
         """
         self.pages_under_way += 1
         try:
@@ -1508,7 +1518,7 @@ def next_query(query: bytes, start: str) -> str:
         name = unquote_to_bytes(part.partition(b"=")[0])
         if part and name not in (b"skip", b"after"):
             kept.append(part)
-    # A query may have these as they are (RFC 3986, 3.4); % is of what is encoded already.
+    # A query may have these as they are (RFC 3986, 3.4), and % where it came encoded.
     return quote(b"&".join([*kept, start.encode()]), safe="!$&'()*+,;=:@/?%")
 
 
@@ -1543,7 +1553,8 @@ OPEN_PATHS = {
 # Telemetry that is on, but not configured, takes 5 % of a read's CPU.
 TELEMETRY = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in os.environ)
 Responses = dict[int | str, dict[str, Any]]
-OPENAPI_TAGS = [  # of operations; Route takes the path's first part unless one is given
+# Route tags an operation with its path's first part, unless it is given a tag.
+OPENAPI_TAGS = [
     {"name": "notes", "description": "What is to be remembered or done."},
     {"name": "health", "description": "For a balancer or a platform."},
 ]
@@ -1580,9 +1591,9 @@ class Route(APIRoute):
 
     That takes 25 % less CPU. It does so where the endpoint returns a Response, and
     declares nothing but parameters of the path, a frozen model of the query, lists of
-    headers, a JSON body and the request. All others, here only those that declare nothing,
-    get FastAPI's own handler, which would answer these the same. What all routes share is
-    here, too: the media type of bodies, and the errors.
+    headers, a JSON body and the request. All others, here only those that declare
+    nothing, get FastAPI's own handler, which would answer the plain ones the same. What
+    all routes share is here, too: the media type of bodies, and the errors.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -1619,7 +1630,7 @@ class Route(APIRoute):
             implied |= document_problems(404)
         if self.body_field:
             implied |= document_problems(400, 409, 413, 415)
-        if "If-Match" in headers:  # so it writes, of which a trigger may make a 409
+        if "If-Match" in headers:  # so it writes; a trigger may then break a unique key
             implied |= document_problems(409, 412)
         if "If-None-Match" in headers:
             implied[304] = with_etag
@@ -1630,7 +1641,8 @@ class Route(APIRoute):
         handle = super().get_route_handler()
 
         async def check_and_handle(request: Request) -> Response:
-            if errors := self.find_repeated(request.query_params):
+            errors = self.find_repeated(request.query_params)
+            if errors:
                 raise RequestValidationError(errors)
             if self.reads_json():
                 check_media_type(request)
@@ -1757,9 +1769,8 @@ async def read_body(request: Request) -> bytes:
         parts.append(message.get("body", b""))
         is_complete = not message.get("more_body", False)
     body = b"".join(parts)
-    request._body = (
-        body  # where Request.body() finds it, if the endpoint asks for it, too
-    )
+    # Where Request.body() finds it, if the endpoint asks for it, too.
+    request._body = body
     return body
 
 
@@ -1819,7 +1830,7 @@ class Edge:
         return None
 
     def choose_app(self, headers: Mapping[bytes, bytes]) -> ASGIApp:
-        """Return the app, which a body of unknown length reaches up to the limit only."""
+        """Return the app; for a body of unknown length one that stops at the limit."""
         if b"transfer-encoding" in headers:  # that is how HTTP/1.1 sends one
             return self.bounded
         return self.app
@@ -1900,7 +1911,7 @@ app = FastAPI(
     contact={"name": "The operator of this service"},
     license_info={"name": "MIT", "identifier": "MIT"},
     openapi_tags=OPENAPI_TAGS,
-    docs_url=None,  # there is one below, for where its script does not load
+    docs_url=None,  # the one below says something where its script does not load, too
     lifespan=lifespan,
     redirect_slashes=False,
     telemetry={"tracing": TELEMETRY, "metrics": TELEMETRY, "logs": TELEMETRY},
@@ -1934,8 +1945,8 @@ MERGE_PATCH = {"schema": {"$ref": "#/components/schemas/NotePatch"}}
 PATCH_BODY = {"requestBody": {"content": {"application/merge-patch+json": MERGE_PATCH}}}
 
 # The script is not served from here, as no package that is kept up to date has it.
-WITHOUT_SCRIPT = b"""<p>This page needs a script from cdn.jsdelivr.net. Without it, there is
-<a href="openapi.json">openapi.json</a>.</p>"""
+WITHOUT_SCRIPT = b"""<p>This page needs a script from cdn.jsdelivr.net.
+Without it, there is <a href="openapi.json">openapi.json</a>.</p>"""
 
 
 @app.post("/notes/", status_code=201, response_model=Note, responses=CREATED)
@@ -2005,7 +2016,7 @@ def is_documented(route: Any) -> bool:
 
 @app.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
-    """Show Swagger UI, or a line with links while its script is not there."""
+    """Show Swagger UI, or a line with a link while its script is not there."""
     url = f"{request.scope['root_path']}/openapi.json"
     page = get_swagger_ui_html(openapi_url=url, title=app.title)
     place = b'<div id="swagger-ui">'  # whose content the script replaces
@@ -2024,7 +2035,7 @@ async def redirect_to_docs(request: Request) -> Response:
 app.router.routes.sort(key=is_documented, reverse=True)
 
 if __name__ == "__main__":
-    # By hand there is no proxy to trust; a stuck request must not delay shutdown.
+    # By hand there is no proxy to trust; a stuck request delays shutdown by 5 s at most.
     uvicorn.run(
         app,
         host=settings.HOST,

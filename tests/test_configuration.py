@@ -40,6 +40,8 @@ REFUSED = [
     ("DATABASE_URL", "postgresql://notes:sec#ret@127.0.0.1/notes"),
     ("DATABASE_URL", "postgres:se[cr]et@127.0.0.1/notes"),
     ("DATABASE_URL", "postgresql://notes:123/secret@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:123?secret@127.0.0.1/notes"),
+    ("DATABASE_URL", "postgresql://notes:123?sec=ret@127.0.0.1/notes"),
     ("DATABASE_URL", f"{SERVER}/notes#secret"),
     ("DATABASE_URL", f"{SERVER},notes:secret@127.0.0.2/notes"),
     ("DATABASE_URL", f"'{SERVER}/notes'"),
