@@ -231,17 +231,21 @@ def full_service(
         yield FullService(service, url)
 
 
-def check_normal_client(service: Service, *rude: Clients) -> None:
+def check_normal_client(
+    service: Service, *rude: Clients, number_of_calls: int = CALLS
+) -> None:
     """Fail unless a normal client is served beside rude ones, and they are answered in time."""
     with ExitStack() as stack:
         for clients in rude:
             stack.enter_context(clients)
         with NormalClient(service, NOTES // 2) as normal:
             calls = normal.calls.values()
-            description = f"{CALLS} answers to each call of the normal client"
+            description = f"{number_of_calls} answers to each call of the normal client"
             wait_until(
-                lambda: all(len(clients.outcomes) >= CALLS for clients in calls),
-                10,
+                lambda: all(
+                    len(clients.outcomes) >= number_of_calls for clients in calls
+                ),
+                20,
                 description,
             )
         for clients in rude:
@@ -275,13 +279,14 @@ def test_searches_for_what_almost_matches_starve_nobody(
     check_normal_client(service, Clients(service, f"/notes/?q={RUN_SEARCH}", number=10))
 
 
-@pytest.mark.parametrize(
-    "full_service", ["postgres"], indirect=True
-)  # which keeps a trigram index
 def test_large_notes_starve_nobody(full_service: FullService) -> None:
-    """Beside ten clients that store notes with 65,536 new trigrams small notes are stored."""
+    """Beside ten clients that store notes with 65,536 new trigrams small notes are stored.
+
+    It takes a hundred calls until what large notes have left undone would be in the way.
+    """
     service = full_service.service
-    check_normal_client(service, Clients(service, "/notes/", large_text, number=10))
+    rude = Clients(service, "/notes/", large_text, number=10)
+    check_normal_client(service, rude, number_of_calls=100)
 
 
 def test_search_takes_time_in_proportion_to_the_text(tmp_path: Path) -> None:
