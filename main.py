@@ -382,9 +382,6 @@ class Lane(Enum):
     LARGE = "writes a large text"
 
 
-PAGING = ("skip", "take", "sort", "after", "count")  # what is no filter
-
-
 class PageQuery(BaseModel):
     """Which part of a list is asked for, and in what order.
 
@@ -457,6 +454,8 @@ class PageQuery(BaseModel):
             return Lane.SCAN
         return Lane.QUICK
 
+
+PAGING = PageQuery.model_fields.keys() - {"id"}  # what is no filter
 
 # A column in ascending or, with a minus sign, in descending order.
 COLUMNS = notes.columns.keys()
@@ -1049,28 +1048,28 @@ async def run(
         lane = Lane.LARGE
     started = monotonic()
     deadline = deadline or next_deadline()
-    errors: list[StatementError] = []
+    first_reason = ""
     while True:
         try:
             return await attempt(statement, values, lane, deadline)
         except StatementError as error:
-            errors.append(error)
-        failure, waited = errors[-1].failure, monotonic() - started
+            failure, reason = error.failure, error.reason
+        first_reason = first_reason or reason
+        waited = monotonic() - started
         # There must be time for a pause, and for a try, if that takes as long as a pause.
         if not failure.retry or waited + 2 * database.pause > database.patience:
-            log_failure(errors, waited)
+            log_failure(failure, waited, first_reason, reason)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
 
 
-def log_failure(errors: Sequence[StatementError], waited: float) -> None:
+def log_failure(failure: Failure, waited: float, first: str, last: str) -> None:
     """Log how it began that a statement failed, and, if that differs, how it ended."""
-    first, last = errors[0], errors[-1]
-    reason = first.reason
-    if last.reason != first.reason:
-        reason += f"; then {last.reason}"
+    reason = first
+    if last != first:
+        reason += f"; then {last}"
     line = "%s after %.2f s: %s%s"
-    log.warning(line, last.failure.status, waited, reason, last.failure.advice)
+    log.warning(line, failure.status, waited, reason, failure.advice)
 
 
 # The statements
@@ -1640,13 +1639,13 @@ class Route(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's own handler, after what it does not check itself."""
-        handle = super().get_route_handler()
+        handle, reads_json = super().get_route_handler(), self.reads_json()
 
         async def check_and_handle(request: Request) -> Response:
             errors = self.find_repeated(request.query_params)
             if errors:
                 raise RequestValidationError(errors)
-            if self.reads_json():
+            if reads_json:
                 check_media_type(request)
             return await handle(request)
 

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, request_response
 from fastapi.testclient import TestClient
@@ -82,13 +81,12 @@ def other_columns(url: str) -> str:
 
     For tables that a test makes by hand, so that a new column does not break the test.
     """
-    dialect = sa.make_url(url.partition(":")[0] + "://").get_dialect()()
-    columns = [
-        sa.schema.CreateColumn(column).compile(dialect=dialect)
+    database = main.SQLite if url.startswith("sqlite") else main.Postgres
+    return "".join(
+        f", {main.column_definition(column, database.dialect)}"
         for column in main.notes.columns
         if column.name not in ("id", "text", "completed")
-    ]
-    return "".join(f", {column}" for column in columns)
+    )
 
 
 def split_url(url: str) -> tuple[str, str, str]:

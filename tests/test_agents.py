@@ -20,6 +20,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
+import main
 from tests.fixtures import ORIGIN, problem
 from tests.servers import ROOT, Postgres, Service, start_postgres
 
@@ -131,6 +132,7 @@ def test_a_talk_is_answered_word_for_word(
             return answer.structured_content
 
         note = await result("create_note", text="Käse 🧀 kaufen")
+        assert http.get("/notes/").json() == [note]
         assert note == {**note, "text": "Käse 🧀 kaufen", "completed": False}
         assert await result("list_notes", q="käse", count=True) == {
             "notes": [note],
@@ -189,7 +191,7 @@ def test_the_tools_are_described_with_the_bounds_of_the_service(service: Service
     create, change = tools["create_note"].input_schema, tools["change_note"].input_schema
     assert create["properties"]["text"]["maxLength"] == 65_536
     assert create["required"] == ["text"]
-    assert change["properties"].keys() >= {"note_id", "text", "completed"}
+    assert change["properties"].keys() == {"note_id", *main.NotePatch.__annotations__}
     assert change["properties"]["note_id"]["maximum"] == 2**63 - 1
     assert change["required"] == ["note_id"]
     assert tools["list_notes"].input_schema["properties"].keys() >= {
@@ -326,7 +328,9 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
             )
             assert result.structured_content == {"notes": []}
         note = ast.literal_eval(run_documentation(service.url))
-        assert note == {**note, "text": "fix tap in kitchen sink", "completed": False}
+        expected = {"id": 1, "text": "fix tap in kitchen sink", "completed": False}
+        assert note == {**note, **expected}
+        assert note.keys() == main.Note.model_fields.keys()
 
 
 def run_documentation(url: str) -> str:

@@ -249,6 +249,7 @@ def test_parameters_of_lists_have_their_bounds(
 ) -> None:
     """A list's parameter is documented with its type, bounds and default."""
     schemas = find_parameters(document_with_keys, "read_notes", "query")
+    assert schemas.keys() == main.NoteQuery.model_fields.keys()
     assert schemas[parameter] | PARAMETERS_OF_LISTS[parameter] == schemas[parameter]
 
 

@@ -39,9 +39,10 @@ LONG_RUNS, RUN_SEARCH = ("a" * 500 + "b") * 130, "a" * 600 + "b"
 HIGH_BYTES = bytes(0x4E + byte % 0x51 for byte in range(256))  # of U+4E00 to U+9EFF
 
 
-# A statement of SQLite that takes some seconds.
-NUMBERS = "SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000000"
-TWENTY_MILLION = f"WITH RECURSIVE n(i) AS ({NUMBERS}) SELECT max(i) FROM n"
+def count_to(number: int) -> str:
+    """Return a statement of SQLite that takes some seconds for twenty million."""
+    numbers = f"SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}"
+    return f"WITH RECURSIVE n(i) AS ({numbers}) SELECT max(i) FROM n"
 
 
 def large_text() -> str:
@@ -306,7 +307,8 @@ def slow_search_client(
     """The service on SQLite, whose searches take longer than DB_TIMEOUT."""
     url = f"sqlite:///{tmp_path}/notes.db"
     main = load_main(DATABASE_URL=url, POOL_TIMEOUT="0.2", DB_TIMEOUT="2")
-    slow_store = main.Store("note", main.notes, q=sa.text(f"({TWENTY_MILLION}) > 0"))
+    slow = sa.text(f"({count_to(20_000_000)}) > 0")
+    slow_store = main.Store("note", main.notes, q=slow)
     monkeypatch.setattr(main, "note_store", slow_store)
     with TestClient(main.app) as client:
         create_note(client)
@@ -316,8 +318,8 @@ def slow_search_client(
 def test_a_scan_that_is_cancelled_stops(tmp_path: Path) -> None:
     """On SQLite a scan whose task is cancelled ends, and the next one need not wait for it."""
     main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", DB_TIMEOUT="60")
-    query = TWENTY_MILLION.replace("20000000", "1000000000")
-    store = main.Store("note", main.notes, q=sa.text(f"({query}) > 0"))
+    endless = sa.text(f"({count_to(1_000_000_000)}) > 0")
+    store = main.Store("note", main.notes, q=endless)
 
     async def cancel() -> float:
         async with main.lifespan(main.app):
