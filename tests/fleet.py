@@ -137,11 +137,6 @@ class TimedLoad(Load):
         super().__init__(service)
         self.failed_reads: list[float] = []
 
-    @property
-    def gap(self) -> float:
-        """How many seconds there are between the first and the last failed read."""
-        return max(self.failed_reads, default=0) - min(self.failed_reads, default=0)
-
     async def _send(
         self, client: httpx2.AsyncClient, method: str, path: str, text: str | None = None
     ) -> tuple[str, Any]:

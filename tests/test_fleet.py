@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -107,13 +108,15 @@ def test_failover_loses_nothing(tmp_path: Path) -> None:
                 load.wait_for_writes(100)
                 primary.stop("immediate")
                 second.control("promote")
+                promoted_at = time.monotonic()
                 load.wait_for_writes(100)
             stored_texts = texts(second, "notes")
-    print(f"{load}, {len(load.failed_reads)} reads failed for {load.gap:.2f} s")
+    failing = max(load.failed_reads, default=promoted_at) - promoted_at
+    print(f"{load}, reads fail until {failing:.2f} s after the promotion")
     assert not load.find_mismatches(stored_texts)
     assert load.writes.keys() <= {"201", "503", "504"}
     assert load.reads.keys() <= {"200", "503"}
-    assert load.gap < POOL_TIMEOUT
+    assert failing < POOL_TIMEOUT  # which is not for the time that Postgres itself takes
 
 
 def test_demoted_primary_is_left(tmp_path: Path) -> None:
