@@ -339,13 +339,13 @@ class SQLite:
         # No timeout, as SQLite would wait for a lock on the thread that all others need;
         # run() tries again instead.
         self.databases = [Database(place, timeout=0) for _ in range(3)]
+        # One at a time, as an interrupt would hit whichever one runs.
+        self.scan_lane = asyncio.Semaphore(1)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the file open."""
         self.ready = False
-        # One scan at a time, as an interrupt would hit whichever one runs.
-        self.scan_lane = asyncio.Semaphore(1)
         self.reads, self.writes, self.scans = (
             each.connection() for each in self.databases
         )
@@ -375,14 +375,12 @@ class SQLite:
         await raw.executescript(";".join(script))
         self.ready = True
 
-    async def fetch(
-        self, raw: Any, statement: Statement, values: list[Any], seconds: float
-    ) -> Any:
-        """Return a statement's rows; interrupt a scan that takes too many seconds."""
+    async def fetch(self, raw: Any, statement: Statement, values: list[Any]) -> Any:
+        """Return a statement's rows; interrupt a scan that takes too long."""
         if not statement.is_scan:  # an interrupt would hit another request's statement
             return await raw.execute_fetchall(statement.sql, values)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(settings.DB_TIMEOUT):
                 return await raw.execute_fetchall(statement.sql, values)
         except (TimeoutError, asyncio.CancelledError):
             await raw.interrupt()
@@ -444,22 +442,22 @@ class Postgres:
             "command_timeout": 1
         }  # second; fetch() has its own
         if "statement_cache_size" in parameters:
-            size = int(parameters.pop("statement_cache_size"))
-            self.options["statement_cache_size"] = size
+            statements = int(parameters.pop("statement_cache_size"))
+            self.options["statement_cache_size"] = statements
         self.hosts = hosts.split(",")
         self.login = quote(login, safe="%:")
         self.rest = f"{name or '/'}?{urlencode(parameters)}"
         self.title = f"Postgres, {hosts}{name}"
-        self.size = settings.POOL_SIZE + settings.MAX_OVERFLOW
+        size = settings.POOL_SIZE + settings.MAX_OVERFLOW
+        self.scan_lane = asyncio.Semaphore(max(1, size // 2))
         # The URL is a placeholder: connect() opens the connections.
         hooks: Any = {"connect": self.connect, "reset": self.skip_reset}
-        self.pool = Database("postgres://", min_size=0, max_size=self.size, **hooks)
+        self.pool = Database("postgres://", min_size=0, max_size=size, **hooks)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Hold the pool open, whether Postgres is there or not."""
         self.ready = False
-        self.scan_lane = asyncio.Semaphore(max(1, self.size // 2))
         with suppress(*DATABASE_ERRORS):  # a stalled network at the end is no traceback
             async with self.pool:
                 yield
@@ -522,12 +520,10 @@ class Postgres:
                 log.warning("a search scans all notes, without an index: %s", error)
         self.ready = True
 
-    async def fetch(
-        self, raw: Any, statement: Statement, values: list[Any], seconds: float
-    ) -> Any:
-        """Return a statement's rows; cancel one that takes too many seconds."""
+    async def fetch(self, raw: Any, statement: Statement, values: list[Any]) -> Any:
+        """Return a statement's rows; cancel one that takes too long."""
         try:
-            return await raw.fetch(statement.sql, *values, timeout=seconds)
+            return await raw.fetch(statement.sql, *values, timeout=settings.DB_TIMEOUT)
         except asyncpg.ReadOnlySQLTransactionError:
             raw.terminate()  # a demoted primary; the next connection finds the new one
             raise
@@ -594,11 +590,6 @@ def classify(error: Any, sent: bool, writes: bool) -> Failure:
     return UNKNOWN if sent and writes and not refused else AWAY
 
 
-def next_deadline() -> float:
-    """Return the time by which all statements of a new request must be done."""
-    return monotonic() + settings.POOL_TIMEOUT + settings.DB_TIMEOUT
-
-
 def has_large_text(values: Sequence[Any]) -> bool:
     """Tell whether one is a text that takes long to store."""
     return any(
@@ -606,13 +597,8 @@ def has_large_text(values: Sequence[Any]) -> bool:
     )
 
 
-async def run(
-    statement: Statement, given: Mapping[str, Any], deadline: float | None = None
-) -> Any:
+async def run(statement: Statement, given: Mapping[str, Any]) -> Any:
     """Return a statement's rows, for values by the names of its parameters.
-
-    Where a request runs several statements, give all of them the deadline that
-    next_deadline() returned before the first one.
 
     HTTPException 503 if nothing was changed; 504 if that is not known, or a read took too
     long; 409 or 422 if the table refuses a value. The log says why. A write is sent again
@@ -622,8 +608,7 @@ async def run(
     lane = NO_LANE
     if statement.is_scan or has_large_text(values):
         lane = database.scan_lane
-    deadline = deadline or next_deadline()
-    give_up = min(deadline, monotonic() + database.patience)
+    give_up = monotonic() + database.patience
     reason = ""
     while True:
         sent = False
@@ -639,8 +624,7 @@ async def run(
                     await database.prepare(raw)
                 limit.reschedule(None)  # it was for the wait; fetch() has its own
                 sent = True
-                seconds = min(settings.DB_TIMEOUT, deadline - monotonic())
-                return await database.fetch(raw, statement, values, seconds)
+                return await database.fetch(raw, statement, values)
         except DATABASE_ERRORS as error:
             failure = classify(error, sent, statement.writes)
             # How it began says most. str() quotes the row, and SQLite what it cannot decode.
@@ -770,9 +754,9 @@ async def create(note: NoteIn) -> Note:
     return to_notes(await run(CREATE, vars(note)))[0]
 
 
-async def read(note_id: int, deadline: float | None = None) -> Note:
+async def read(note_id: int) -> Note:
     """Return a note; 404 if it is missing."""
-    return only(await run(READ, {"id": note_id}, deadline), note_id)
+    return only(await run(READ, {"id": note_id}), note_id)
 
 
 async def write(
@@ -783,33 +767,32 @@ async def write(
     With If-Match it is read first, and written only if it is still what was read, so that
     nobody comes between; 412 if it is not, or has none of these tags (RFC 9110, 13.1.1).
     """
-    deadline, tags = next_deadline(), split_tags(if_match)
+    tags = split_tags(if_match)
     is_guarded = bool(if_match) and "*" not in tags
     given = {**(values or {}), "id": note_id}
     if is_guarded:
-        old = await read(note_id, deadline)
+        old = await read(note_id)
         if tag_of(to_json(old)) not in tags:
             raise HTTPException(412)
         given |= {f"old_{name}": value for name, value in old.items()}
     names = None if values is None else frozenset(values)
-    rows = await run(write_statement(names, is_guarded), given, deadline)
+    rows = await run(write_statement(names, is_guarded), given)
     if is_guarded and not rows:
-        await read(note_id, deadline)  # 404 if it was deleted
+        await read(note_id)  # 404 if it was deleted
         raise HTTPException(412)
     return only(rows, note_id)
 
 
 async def read_page(query: NoteQuery) -> Page:
     """Return a page of notes."""
-    deadline, filters = next_deadline(), query.filters
     has_cursor = query.after is not None
-    statement = page_statement(query.sort, filters, has_cursor, query.is_scan)
+    statement = page_statement(query.sort, query.filters, has_cursor, query.is_scan)
     # One too many tells that another page follows.
     values = {**vars(query), "take": query.take + 1}
-    rows = await run(statement, values, deadline)
+    rows = await run(statement, values)
     total = None
     if query.count:
-        total = (await run(count_statement(filters), values, deadline))[0][0]
+        total = (await run(count_statement(query.filters), values))[0][0]
     # A page of none has no last note that a next one could begin after.
     return Page(to_notes(rows[: query.take]), 0 < query.take < len(rows), total)
 
@@ -972,7 +955,12 @@ class LeanRoute(APIRoute):
             call = self.validated_call.validate_python(ArgsKwargs((), arguments))
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from None
-        response = await call
+        try:
+            # One bound for a request, whatever number of statements it takes.
+            async with asyncio.timeout(settings.POOL_TIMEOUT + settings.DB_TIMEOUT):
+                response = await call
+        except TimeoutError:
+            raise HTTPException(504) from None
         await response(scope, receive, send)
 
 
