@@ -13,7 +13,7 @@ from http import HTTPStatus
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import asyncpg
@@ -33,9 +33,8 @@ from pydantic import (
     PositiveInt,
     TypeAdapter,
     ValidationError,
-    ValidationInfo,
     WithJsonSchema,
-    field_validator,
+    model_validator,
 )
 from pydantic_core import ArgsKwargs, to_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -144,6 +143,8 @@ def read_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         fail_start(str(first["loc"][0]), first["msg"].removeprefix("Value error, "))
+    except UnicodeDecodeError:
+        fail_start(".env", "must be a text in UTF-8")
 
 
 settings = read_settings()
@@ -228,10 +229,6 @@ class Problem(BaseModel):
     errors: dict[str, str] | None = None  # for 422: of each parameter or member
 
 
-# A column in ascending or, with a minus sign, in descending order.
-SORTS = [f"{sign}{column.name}" for column in notes.columns for sign in ("", "-")]
-
-
 class NoteQuery(BaseModel):
     """Which notes are asked for, and in what order."""
 
@@ -239,7 +236,7 @@ class NoteQuery(BaseModel):
 
     skip: int = Field(0, ge=0, le=MAX_ID, description="How many to leave out first.")
     take: int = Field(20, ge=0, le=1_000, description="At most this many.")
-    sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # known at run time only
+    sort: Literal["id", "-id", "text", "-text", "completed", "-completed"] = Field(
         "id", description="A column, with a minus sign in descending order; ties by id."
     )
     after: Id | None = Field(
@@ -254,14 +251,12 @@ class NoteQuery(BaseModel):
         description="A part of the text, in upper or lower case.",
     )
 
-    @field_validator("after")
-    @classmethod
-    def check_after(cls, after: int | None, info: ValidationInfo) -> int | None:
+    @model_validator(mode="after")
+    def check_after(self) -> Self:
         """Refuse a cursor in an order that is not by id."""
-        # `sort` is missing here if it was refused already.
-        if after and info.data.get("sort", "id") not in ("id", "-id"):
-            raise ValueError("goes with sort=id or sort=-id only")
-        return after
+        if self.after and not self.by_id:
+            raise ValueError("after goes with sort=id or sort=-id only")
+        return self
 
     @property
     def filters(self) -> frozenset[str]:
@@ -295,7 +290,6 @@ class Statement(NamedTuple):
     is_scan: bool  # may read much more than some rows by their ids, or return much
 
 
-NO_LANE: Any = nullcontext()
 DATABASE_ERRORS = (
     OSError,  # TimeoutError is one
     sqlite3.DatabaseError,
@@ -325,7 +319,7 @@ class SQLite:
     dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
     patience = settings.DB_TIMEOUT  # seconds to try again for, while it is locked
     pause = 0.005  # seconds between tries
-    large_text = 65_536  # characters; none is large
+    large_text = 65_536  # characters; none is longer
 
     def __init__(self, url: str) -> None:
         parts = re.fullmatch("sqlite:///(?!:memory:)([^?#]+)", url)
@@ -405,14 +399,14 @@ POSTGRES_URL = re.compile(
     r"postgres(?:ql)?(?:\+asyncpg)?://(?:([^/?#]*)@)?"  # user and password
     rf"({HOST}(?:,{HOST})*)(/[^@/?#]*)?(?:\?([^@#]*))?"  # hosts, name, parameters
 )
-# asyncpg sends any other to the server, which refuses what it does not know.
-ASYNCPG_PARAMETERS = {
-    *["host", "port", "user", "password", "passfile", "dbname", "database", "service"],
-    *["sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"],
-    *["sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version"],
-    *["target_session_attrs", "krbsrvname", "gsslib"],
-    *["application_name", "search_path", "options", "statement_cache_size"],
-}
+# asyncpg sends all others to the server, which refuses what it does not know.
+ASYNCPG_PARAMETERS = """
+    host port user password passfile dbname database service
+    sslmode sslcert sslkey sslrootcert sslcrl sslpassword
+    sslnegotiation ssl_min_protocol_version ssl_max_protocol_version
+    target_session_attrs krbsrvname gsslib
+    application_name search_path options statement_cache_size
+"""
 
 
 class Postgres:
@@ -421,7 +415,7 @@ class Postgres:
     dialect: Any = sa.make_url("postgresql+asyncpg://").get_dialect()()
     patience = settings.POOL_TIMEOUT  # seconds to try again for, while it is away
     pause = 0.05  # seconds between tries
-    large_text = 8_192  # characters; a longer one takes the index for searches long
+    large_text = 8_192  # characters; to index a longer one for searches takes long
     # IF NOT EXISTS alone fails when workers race. The number is our own.
     lock = "SELECT pg_advisory_xact_lock(730314)"
     # For searches. With fastupdate a small write would merge what large ones have left.
@@ -435,24 +429,28 @@ class Postgres:
             raise ValueError(URL_FORM)
         login, hosts, name, query = parts.groups("")
         parameters = dict(parse_qsl(query))
-        for other in parameters.keys() - ASYNCPG_PARAMETERS:
+        for other in parameters.keys() - set(ASYNCPG_PARAMETERS.split()):
             log.warning("DATABASE_URL: asyncpg has no parameter %r; it is dropped", other)
             del parameters[other]
-        self.options: dict[str, Any] = {
-            "command_timeout": 1
-        }  # second; fetch() has its own
+        # A second, for what asyncpg asks by itself; fetch() has its own.
+        self.options: dict[str, Any] = {"command_timeout": 1}
         if "statement_cache_size" in parameters:
-            statements = int(parameters.pop("statement_cache_size"))
-            self.options["statement_cache_size"] = statements
+            size = int(parameters.pop("statement_cache_size"))
+            self.options["statement_cache_size"] = size
         self.hosts = hosts.split(",")
         self.login = quote(login, safe="%:")
         self.rest = f"{name or '/'}?{urlencode(parameters)}"
         self.title = f"Postgres, {hosts}{name}"
-        size = settings.POOL_SIZE + settings.MAX_OVERFLOW
-        self.scan_lane = asyncio.Semaphore(max(1, size // 2))
+        most = settings.POOL_SIZE + settings.MAX_OVERFLOW
+        self.scan_lane = asyncio.Semaphore(max(1, most // 2))
         # The URL is a placeholder: connect() opens the connections.
-        hooks: Any = {"connect": self.connect, "reset": self.skip_reset}
-        self.pool = Database("postgres://", min_size=0, max_size=size, **hooks)
+        self.pool = Database(
+            "postgres://",
+            min_size=0,
+            max_size=most,
+            connect=self.connect,
+            reset=self.skip_reset,
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -475,7 +473,7 @@ class Postgres:
         failures = []
         for host in list(self.hosts):
             try:
-                async with asyncio.timeout(settings.POOL_TIMEOUT / len(self.hosts)):
+                async with asyncio.timeout(0.9 * settings.POOL_TIMEOUT / len(self.hosts)):
                     raw = await self.connect_to(host)
             except Exception as error:  # whatever asyncpg makes of a peer's words
                 failures.append(f"{host}: {error!r}")
@@ -546,34 +544,38 @@ def choose_database(url: str) -> SQLite | Postgres:
 
 
 class Failure(NamedTuple):
-    """What a group of failures means to a client, and whether to try again first."""
+    """What a group of failures means, and whether to try again first."""
 
     status: int
     codes: tuple[str, ...]  # how SQLSTATEs, or SQLite's names of errors, begin
+    meaning: str  # for the log
     retry: bool = False
 
 
-# What codes mean; the first row that matches holds.
+# The first row that matches holds.
 FAILURES = [
-    # A row with this key is there; or the ids' sequence is behind, as after a restore.
-    Failure(409, ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")),
-    # The sequence of ids is at its end; a stored text is not in the database's encoding.
-    Failure(503, ("2200H", "22021")),
-    # A type, a length, a check, NOT NULL or a trigger of the table refuses a value.
-    Failure(422, ("22", "23", "P0001", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")),
-    # statement_completion_unknown
-    Failure(504, ("40003",)),
-    # Busy: a server that is read-only (25), has rolled back (40), has no room (53), waits
-    # for a lock (55) or cancels (57014); a prepared statement that a pooler has lost (26),
-    # or has already (42P05); SQLite's file is locked.
-    Failure(503, ("25", "26", "40", "42P05", "53", "55", "57014"), retry=True),
-    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), retry=True),
-    # All else: no privilege, no such table or column, wrong SQL, corrupt, full.
-    Failure(503, ("",)),
+    Failure(
+        409,
+        ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"),
+        "such a row is there, or the sequence of ids is behind: set it by setval()",
+    ),
+    Failure(503, ("2200H", "22021"), "the ids are at their end, or a text is damaged"),
+    Failure(
+        422,
+        ("22", "23", "P0001", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH"),
+        "the table refuses a value",
+    ),
+    Failure(504, ("40003",), "nobody knows whether it was done"),
+    # Read-only (25), rolled back (40), no room (53), a lock (55), cancelled (57014); a
+    # prepared statement that a pooler has lost (26), or has already (42P05).
+    Failure(503, ("25", "26", "40", "42P05", "53", "55", "57014"), "busy", retry=True),
+    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), "busy", retry=True),
+    # No right, no such table or column, wrong SQL, a file that is corrupt or full.
+    Failure(503, ("",), "somebody has to mend it"),
 ]
-BROKEN = FAILURES[-1]
-AWAY = Failure(503, (), retry=True)
-UNKNOWN = Failure(504, ())  # a write may have been done; a read took too long
+TOO_LATE = Failure(503, (), "no connection in time")
+AWAY = Failure(503, (), "the database is away", retry=True)
+UNKNOWN = Failure(504, (), "no answer in time, or none at all")
 
 
 def classify(error: Any, sent: bool, writes: bool) -> Failure:
@@ -584,17 +586,10 @@ def classify(error: Any, sent: bool, writes: bool) -> Failure:
     if is_answer and not code.startswith(("08", "57P")):
         return next(row for row in FAILURES if code.startswith(row.codes))
     if isinstance(error, TimeoutError):
-        return UNKNOWN if sent else BROKEN
+        return UNKNOWN if sent else TOO_LATE
     # asyncpg refuses to send on a connection that is closed, or that has been told so.
     refused = isinstance(error, asyncpg.InterfaceError) or "switch to state" in str(error)
     return UNKNOWN if sent and writes and not refused else AWAY
-
-
-def has_large_text(values: Sequence[Any]) -> bool:
-    """Tell whether one is a text that takes long to store."""
-    return any(
-        isinstance(each, str) and len(each) > database.large_text for each in values
-    )
 
 
 async def run(statement: Statement, given: Mapping[str, Any]) -> Any:
@@ -605,8 +600,8 @@ async def run(statement: Statement, given: Mapping[str, Any]) -> Any:
     only if the database says that it was not done.
     """
     values = [given.get(name, default) for name, default in statement.parameters]
-    lane = NO_LANE
-    if statement.is_scan or has_large_text(values):
+    lane: Any = nullcontext()
+    if statement.is_scan or len(given.get("text") or "") > database.large_text:
         lane = database.scan_lane
     give_up = monotonic() + database.patience
     reason = ""
@@ -630,7 +625,7 @@ async def run(statement: Statement, given: Mapping[str, Any]) -> Any:
             # How it began says most. str() quotes the row, and SQLite what it cannot decode.
             reason = reason or repr(error).partition(" with text ")[0]
         if not failure.retry or monotonic() + database.pause > give_up:
-            log.warning("%s: %s", failure.status, reason)
+            log.warning("%s, %s: %s", failure.status, failure.meaning, reason)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
 
@@ -662,7 +657,7 @@ RETURNED = [column.label(name) for name, column in SHOWN.items()]
 # What is stored.
 VALUES = {name: parameter(name, notes.c[name].type) for name in NoteIn.model_fields}
 
-THIS = notes.c.id == parameter("id")
+HAS_ID = notes.c.id == parameter("id")
 # For If-Match: the note has the values that were read.
 AS_READ = [
     SHOWN[name].is_not_distinct_from(parameter(f"old_{name}", notes.c[name].type))
@@ -670,7 +665,7 @@ AS_READ = [
 ]
 
 CREATE = compile_statement(sa.insert(notes).values(VALUES).returning(*RETURNED))
-READ = compile_statement(sa.select(*RETURNED).where(THIS))
+READ = compile_statement(sa.select(*RETURNED).where(HAS_ID))
 
 
 @cache
@@ -684,7 +679,7 @@ def write_statement(names: frozenset[str] | None, is_guarded: bool) -> Statement
         # PATCH {}: the id to itself, as UPDATE sets at least one column.
         values = {name: VALUES[name] for name in names} or {"id": notes.c.id}
         query = sa.update(notes).values(values)
-    query = query.where(THIS)
+    query = query.where(HAS_ID)
     if is_guarded:
         query = query.where(*AS_READ)
     return compile_statement(query.returning(*RETURNED))
@@ -960,6 +955,7 @@ class LeanRoute(APIRoute):
             async with asyncio.timeout(settings.POOL_TIMEOUT + settings.DB_TIMEOUT):
                 response = await call
         except TimeoutError:
+            log.warning("504, too many statements in time: %s", request.url.path)
             raise HTTPException(504) from None
         await response(scope, receive, send)
 
@@ -1078,7 +1074,6 @@ app = FastAPI(
     lifespan=lifespan,
     redirect_slashes=False,
     responses={"4XX": PROBLEM, "5XX": PROBLEM},
-    openapi_url=None,  # its routes come last: see below
     telemetry={"tracing": TELEMETRY, "metrics": TELEMETRY, "logs": TELEMETRY},
     generate_unique_id_function=attrgetter("name"),
     exception_handlers={
@@ -1154,8 +1149,7 @@ async def patch_note(note_id: Id, note: NotePatch, if_match: ETags = ()) -> Answ
 async def delete_note(note_id: Id, if_match: ETags = ()) -> Answer:
     """Delete a note and return it."""
     note = await write(note_id, None, if_match)
-    message = f"Note with id: {note_id} deleted successfully!"
-    return answer({**note, "message": message}, headers={"ETag": tag_of(to_json(note))})
+    return answer({**note, "message": f"Note with id: {note_id} deleted successfully!"})
 
 
 @app.get("/livez")
@@ -1176,10 +1170,6 @@ async def redirect_to_docs(request: Request) -> Response:
     """Redirect to the documentation."""
     return RedirectResponse(f"{request.scope['root_path']}/docs")
 
-
-# FastAPI's own routes come last, as all before a request's own are tried for it.
-app.openapi_url = "/openapi.json"
-app.setup()
 
 if __name__ == "__main__":
     # By hand there is no proxy to trust; a stuck request delays shutdown by 5 s at most.
