@@ -259,20 +259,6 @@ class NoteQuery(BaseModel):
         return self
 
     @property
-    def filters(self) -> frozenset[str]:
-        """The names of the filters that are given."""
-        return frozenset(
-            name for name in FILTERS if getattr(self, name, None) is not None
-        )
-
-    @property
-    def is_scan(self) -> bool:
-        """Whether it may read much more than a page by ids, or return much."""
-        # What is skipped is read, too; and a thousand of the longest notes are 65 MB.
-        is_long = self.skip > 1_000 or self.take > 100
-        return is_long or bool(self.filters) or not self.by_id
-
-    @property
     def by_id(self) -> bool:
         """Whether it is ordered by id, so that a cursor can continue it."""
         return self.sort in ("id", "-id")
@@ -737,7 +723,7 @@ def to_notes(rows: Sequence[Any]) -> list[Note]:
         raise HTTPException(503, "A stored note cannot be shown.") from None
 
 
-def only(rows: Sequence[Any], note_id: int) -> Note:
+def first_or_404(rows: Sequence[Any], note_id: int) -> Note:
     """Return the note that a statement found; 404 where it found none."""
     if not rows:
         raise HTTPException(404, f"There is no note with id {note_id}.")
@@ -751,7 +737,7 @@ async def create(note: NoteIn) -> Note:
 
 async def read(note_id: int) -> Note:
     """Return a note; 404 if it is missing."""
-    return only(await run(READ, {"id": note_id}), note_id)
+    return first_or_404(await run(READ, {"id": note_id}), note_id)
 
 
 async def write(
@@ -775,19 +761,24 @@ async def write(
     if is_guarded and not rows:
         await read(note_id)  # 404 if it was deleted
         raise HTTPException(412)
-    return only(rows, note_id)
+    return first_or_404(rows, note_id)
 
 
 async def read_page(query: NoteQuery) -> Page:
     """Return a page of notes."""
-    has_cursor = query.after is not None
-    statement = page_statement(query.sort, query.filters, has_cursor, query.is_scan)
+    filters = frozenset(
+        name for name in FILTERS if getattr(query, name, None) is not None
+    )
+    # What is skipped is read, too; and a thousand of the longest notes are 65 MB.
+    is_long = query.skip > 1_000 or query.take > 100
+    is_scan = is_long or bool(filters) or not query.by_id
+    statement = page_statement(query.sort, filters, query.after is not None, is_scan)
     # One too many tells that another page follows.
     values = {**vars(query), "take": query.take + 1}
     rows = await run(statement, values)
     total = None
     if query.count:
-        total = (await run(count_statement(query.filters), values))[0][0]
+        total = (await run(count_statement(filters), values))[0][0]
     # A page of none has no last note that a next one could begin after.
     return Page(to_notes(rows[: query.take]), 0 < query.take < len(rows), total)
 
@@ -808,9 +799,6 @@ DETAILS = {
     500: "The service has a bug; see its log.",
     503: "The database is not available; nothing was changed, so try again.",
     504: "The database did not answer in time; a write may have been applied.",
-}
-REASONS = {  # where pydantic says too much
-    "string_pattern_mismatch": "must not contain U+0000",  # our models' one pattern
 }
 NOSNIFF = {"X-Content-Type-Options": "nosniff"}
 
@@ -837,12 +825,12 @@ async def refuse(request: Request, error: Any) -> Response:
     if not detail.endswith("."):  # not a sentence of ours
         detail = DETAILS.get(status, detail)
     if status == 405:  # Starlette names the methods of the path's first route only
-        methods = {"HEAD"}
+        methods: set[str] = set()
         for route in app.routes:
             if route.matches(request.scope)[0] is not Match.NONE:
                 methods |= getattr(route, "methods", set())
-        if "GET" not in methods:
-            methods.remove("HEAD")
+        if "GET" in methods:
+            methods.add("HEAD")
         headers["Allow"] = ", ".join(sorted(methods))
     if status == 503:
         headers["Retry-After"] = "1"
@@ -859,7 +847,9 @@ async def refuse_input(request: Request, error: Any) -> Response:
     errors: dict[str, str] = {}
     for each in error.errors()[:10]:
         where, *place = each["loc"]
-        reason = REASONS.get(each["type"], each["msg"].removeprefix("Value error, "))
+        reason = each["msg"].removeprefix("Value error, ")
+        if each["type"] == "string_pattern_mismatch":  # of our models' one pattern
+            reason = "must not contain U+0000"
         errors.setdefault(".".join(map(str, place)) or where, reason)
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
     return problem(422, f"{detail}.", errors=errors)
