@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from operator import attrgetter
 from pathlib import Path
@@ -1024,6 +1024,18 @@ class Edge:
         return scheme.lower() == b"bearer" and is_key
 
 
+class CORS(CORSMiddleware):
+    """Starlette's, and a line in the log for each origin that it refuses."""
+
+    @lru_cache(maxsize=100)  # noqa: B019  # there is one, which lives as long as the app
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Tell whether pages of an origin may read answers."""
+        is_allowed = super().is_allowed_origin(origin)
+        if not is_allowed:
+            log.warning("CORS refuses pages of %r: add it to CORS_ORIGINS", origin)
+        return is_allowed
+
+
 def openapi() -> dict[str, Any]:
     """Return FastAPI's document, plus the shape of errors and, if set, that of keys."""
     document = FastAPI.openapi(app)
@@ -1079,7 +1091,7 @@ app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentati
 app.add_middleware(Edge)
 app.add_middleware(ServerErrorMiddleware, handler=answer_bug)
 app.add_middleware(
-    CORSMiddleware,  # added last, so outermost: Edge's answers need its headers, too
+    CORS,  # added last, so outermost: Edge's answers need its headers, too
     allow_origins=origins,
     allow_origin_regex=settings.CORS_ORIGIN_REGEX and settings.CORS_ORIGIN_REGEX.pattern,
     allow_credentials=origins != ["*"],
