@@ -331,6 +331,12 @@ class SQLite:
         )
         async with self.reads, self.writes, self.scans:
             self.stat_at_open = self.file.stat()
+            for each in (self.reads, self.writes, self.scans):
+                raw: Any = each.raw_connection
+                # to_notes() decodes: where sqlite3 cannot, it leaves its statement open, and
+                # with it an old snapshot, or a transaction.
+                raw.text_factory = bytes
+                await raw.create_function("has_part", 2, has_part)
             yield
 
     def connection(self, statement: Statement) -> Any:
@@ -346,8 +352,7 @@ class SQLite:
         )
 
     async def prepare(self, raw: Any) -> None:
-        """Set the connections up, and make the tables that are missing."""
-        await self.scans.raw_connection.create_function("has_part", 2, has_part)
+        """Make the tables that are missing."""
         await self.writes.raw_connection.execute_fetchall("PRAGMA synchronous=FULL")
         script = ["PRAGMA journal_mode=WAL", *table_definitions(self.dialect)]
         # It fails where the file, or what lies beside it, cannot be written.
@@ -608,8 +613,7 @@ async def run(statement: Statement, given: Mapping[str, Any]) -> Any:
                 return await database.fetch(raw, statement, values)
         except DATABASE_ERRORS as error:
             failure = classify(error, sent, statement.writes)
-            # How it began says most. str() quotes the row, and SQLite what it cannot decode.
-            reason = reason or repr(error).partition(" with text ")[0]
+            reason = reason or repr(error)  # how it began says most; str() quotes the row
         if not failure.retry or monotonic() + database.pause > give_up:
             log.warning("%s, %s: %s", failure.status, failure.meaning, reason)
             raise HTTPException(failure.status)
