@@ -11,25 +11,22 @@ from tests.servers import ExternalPostgres, Postgres
 pytest_plugins = ["tests.fixtures"]
 
 
-# Where the tests run several at a time, these begin, and no other waits for them at the end.
+# Where several tests run at a time, these begin, and no other waits for them at the end.
 LONGEST = (
-    "test_readme.py",
-    "test_contributing.py",
-    "test_faults.py",
-    "test_fleet.py",
-    "test_browser.py",
-    "test_broken_databases.py",
-    "test_openapi.py",
-    "test_starvation.py",
-    "test_live.py",
-    "test_agents.py",
+    "readme",
+    "faults",
+    "fleet",
+    "browser",
+    "broken_databases",
+    "starvation",
+    "live",
 )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, in whatever order the rest comes."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""The load benchmark."""
+"""What a request costs the server, here and in other ways to write the same service."""

@@ -6,152 +6,124 @@ In production the Procfile's line names examples.live:app in place of main:app.
 """
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from socket import socket
+from time import monotonic
+from typing import Any, get_origin
+from urllib.parse import unquote_plus
 
 import uvicorn
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from starlette.datastructures import Headers, MutableHeaders
+from fastapi.routing import APIRoute
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import main
 from main import app
 
 PERIOD = 1  # seconds between two questions for a list
 SILENCE = 15  # seconds; after more, a proxy may take a stream for dead
 MOST_LISTS = 200  # that a worker keeps asking for: each takes it a request a second
+PART = 65_536  # bytes sent at a time: what a client does not read is kept for it alone
 
-ListKey = tuple[str, bytes, tuple[bytes, ...]]
-watches: dict[ListKey, "Watch"] = {}
+# Who compresses would hold the events back, and so would nginx.
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+HEADERS |= main.NOSNIFF
+
+watches: dict[tuple[str, bytes, Any], "Watch"] = {}  # by path, query and key
 ending = asyncio.Event()  # set while the server stops
 
 
-class Answer:
-    """An answer of the app, kept whole."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers = Headers()
-        self.body = b""
-
-    async def keep(self, message: Message) -> None:
-        """Take a message of the app's."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = Headers(raw=message["headers"])
-        else:
-            self.body += message.get("body", b"")
-
-    def is_page(self) -> bool:
-        """Tell whether this is a page of a list."""
-        is_list = self.body.startswith(b"[")
-        return is_list and self.status == 200 and "etag" in self.headers
-
-    def mark(self) -> str:
-        """Return what tells this answer from others: the ETag of a page, else the status."""
-        return self.headers["etag"] if self.is_page() else str(self.status)
-
-    def event(self) -> bytes:
-        """Return the page, or what is wrong, as an event."""
-        text = self.body.decode()
-        if self.is_page():
-            return format_sse_event(data_str=text, id=self.mark())
-        return format_sse_event(data_str=text, event="problem")
-
-
-class FirstAnswer(Answer):
-    """The answer to a watcher's own request: a page is kept, all else passed on as it comes."""
-
-    def __init__(self, send: Send) -> None:
-        super().__init__()
-        self.send = send
-        self.start: Message | None = None
-
-    async def keep(self, message: Message) -> None:
-        """Take a message of the app's."""
-        if message["type"] == "http.response.start":
-            self.start = message
-            await super().keep(message)
-            return
-        if self.start:
-            await super().keep(message)
-            if self.is_page() and not message.get("more_body"):
-                return
-            await self.send(self.start)
-            self.start = None
-        await self.send(message)
-
-
 class Watch:
-    """A list that is asked for once a second, however many watch it."""
+    """A list that is asked for once a second; it holds the one page of all its watchers."""
 
-    def __init__(self, inner: ASGIApp, scope: Scope, key: ListKey) -> None:
+    def __init__(self, inner: ASGIApp, question: Scope) -> None:
         self.inner = inner
-        self.scope = scope
-        self.key = key
+        self.question = question
         self.watchers = 0
         self.asked_at = 0.0  # when the newest answer was asked for
-        self.mark = ""
+        self.mark = ""  # what tells it from others: the ETag of a page, else the status
         self.event = b""
-        self.known = (
-            b'""'  # the tag of the page that need not be sent again; "" is no page's
-        )
-        self.news: asyncio.Future[None] = asyncio.Future()
-        self.task = asyncio.create_task(self.ask_on())
+        self.refusal: Response | None = None  # in place of a page
+        self.lock = asyncio.Lock()  # so that answers come in the order of questions
+        self.news = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
 
     async def ask_on(self) -> None:
         """Ask as long as somebody watches and the server goes on."""
         try:
-            while not await ends_within(PERIOD) and self.watchers:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ending.wait(), PERIOD)
+                if ending.is_set() or not self.watchers:
+                    return
                 await self.ask()
         finally:
-            del watches[self.key]
             self.wake()
 
     async def ask(self) -> None:
-        """Ask the app for the page, and wake the watchers unless it is known."""
-        headers = [(b"authorization", value) for value in self.key[2]]
-        headers.append((b"if-none-match", self.known))
-        answer = Answer()
-        asked_at = asyncio.get_running_loop().time()
-        await self.inner({**self.scope, "headers": headers}, receive_nothing, answer.keep)
-        if answer.status == 304:
-            return
-        self.asked_at = asked_at
-        self.mark = answer.mark()
-        self.event = answer.event()
-        self.known = self.mark.encode() if answer.is_page() else b'""'
-        self.wake()
+        """Ask the app for the page, unless somebody else did since this was called."""
+        called_at = monotonic()
+        async with self.lock:
+            if self.asked_at > called_at:
+                return
+            asked_at = monotonic()
+            answer = await self.read_answer()
+            self.asked_at = asked_at
+            if answer.status_code != 304:
+                self.take(answer)
+                self.wake()
+
+    async def read_answer(self) -> Response:
+        """Return the app's answer: 304 if the page is the one that is known."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        known = (b"if-none-match", self.mark.encode())
+        question = {**self.question, "headers": [*self.question["headers"], known]}
+        await self.inner(question, receive_nothing, keep)
+        start, *parts = messages
+        body = b"".join(part.get("body", b"") for part in parts)
+        return Response(body, start["status"], Headers(raw=start["headers"]))
+
+    def take(self, answer: Response) -> None:
+        """Make an event of an answer: the page, or what is wrong."""
+        content = bytes(answer.body)
+        if answer.status_code == 200:
+            self.refusal = None
+            self.mark = answer.headers.get("etag") or main.tag_of(content)
+            self.event = format_sse_event(data_str=content.decode(), id=self.mark)
+        else:
+            self.refusal = answer
+            self.mark = str(answer.status_code)
+            self.event = format_sse_event(data_str=content.decode(), event="problem")
 
     def wake(self) -> None:
         """Let all watchers look for news."""
-        news = self.news
-        self.news = asyncio.Future()
-        news.set_result(None)
+        self.news.set()
+        self.news.clear()
 
-    async def serve(self, seen: str, receive: Receive, send: Send) -> None:
-        """Send a watcher what it has not seen, until it leaves or the server stops."""
-        since = asyncio.get_running_loop().time()
-        gone = asyncio.create_task(receive_all(receive))
-        self.watchers += 1
-        try:
-            while not gone.done() and not self.task.done():
-                if self.asked_at < since:
-                    self.known = (
-                        b'""'  # the newest answer may be older than what was seen
-                    )
-                elif self.mark != seen:
-                    seen = self.mark
-                    await send_part(send, self.event)
-                    continue  # meanwhile there may be news
-                waited = [gone, self.news]
-                done, _ = await asyncio.wait(
-                    waited, timeout=SILENCE, return_when="FIRST_COMPLETED"
-                )
-                if not done:
-                    await send_part(send, KEEPALIVE_COMMENT)
-        finally:
-            self.watchers -= 1
-            gone.cancel()
+    async def stream(self, seen: set[str]) -> AsyncIterator[bytes]:
+        """Yield what a watcher has not seen, until the list is asked for no more."""
+        while True:
+            if self.mark not in seen:
+                seen, event = {self.mark}, self.event
+                for start in range(0, len(event), PART):
+                    yield event[start : start + PART]
+            elif self.task is None or self.task.done():
+                return
+            else:
+                try:
+                    await asyncio.wait_for(self.news.wait(), SILENCE)
+                except TimeoutError:
+                    yield KEEPALIVE_COMMENT
 
 
 class Live:
@@ -162,68 +134,63 @@ class Live:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a stream where events are asked for and a list is what there is."""
-        if not asks_for_events(scope):
+        if not asks_for_events(scope) or not is_list(scope):
             await self.inner(scope, receive, send)
             return
-        left_out = (b"accept", b"if-none-match")
-        headers = [header for header in scope["headers"] if header[0] not in left_out]
-        first = FirstAnswer(send)
-        await self.inner({**scope, "headers": headers}, receive, first.keep)
-        if not first.start or not first.is_page():
-            return
-        await send({**first.start, "headers": stream_headers(first)})
-        if first.mark() != Headers(scope=scope).get("last-event-id"):
-            await send_part(send, first.event())
-        keys = tuple(value for name, value in headers if name == b"authorization")
-        key = (scope["path"], scope["query_string"], keys)
-        if key not in watches and len(watches) < MOST_LISTS:
-            watches[key] = Watch(self.inner, scope, key)
-        if key in watches:
-            await watches[key].serve(first.mark(), receive, send)
-        await send({"type": "http.response.body"})
+        query, last_ids = split_query(scope["query_string"])
+        last_ids.add(Headers(scope=scope).get("last-event-id", ""))
+        keys = tuple(each for each in scope["headers"] if each[0] == b"authorization")
+        place = (scope["path"], query, keys)
+        question = {**scope, "query_string": query, "headers": keys}
+        watch = watches.get(place) or Watch(self.inner, question)
+        if len(watches) < MOST_LISTS:
+            watches[place] = watch
+        watch.watchers += 1
+        try:
+            await watch.ask()
+            response = watch.refusal
+            if response is None:
+                if watch.task is None and watches.get(place) is watch:
+                    watch.task = asyncio.create_task(watch.ask_on())
+                scope["state"]["is_stream"] = True  # for cut_streams()
+                response = EventSourceResponse(watch.stream(last_ids), headers=HEADERS)
+            await response(scope, receive, send)
+        finally:
+            watch.watchers -= 1
+            if not watch.watchers and watches.get(place) is watch:
+                del watches[place]
 
 
 def asks_for_events(scope: Scope) -> bool:
     """Tell whether a request is a GET whose Accept names events first."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
-    kind = Headers(scope=scope).get("accept", "").split(",")[0].split(";")[0]
-    return kind.strip().lower() == "text/event-stream"
+    first = Headers(scope=scope).get("accept", "").lower().split(",")[0]
+    kind, *parameters = [part.strip() for part in first.split(";")]
+    is_refused = any(re.fullmatch(r"q=0(\.0*)?", each) for each in parameters)
+    return kind == "text/event-stream" and not is_refused
 
 
-def stream_headers(page: Answer) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a stream that begins with a page: CORS's and such stay."""
-    headers = MutableHeaders(raw=list(page.headers.raw))
-    for name in ("content-length", "etag", "link", "x-total-count"):
-        del headers[name]
-    headers["content-type"] = "text/event-stream; charset=utf-8"
-    # Who compresses would hold the events back, and so would nginx.
-    headers["cache-control"] = "no-store, no-transform"
-    headers["x-accel-buffering"] = "no"
-    return headers.raw
+def is_list(scope: Scope) -> bool:
+    """Tell whether a request is for a list, by what its endpoint returns."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.matches(scope)[0] is Match.FULL:
+            return get_origin(route.response_model) is list
+    return False
 
 
-async def send_part(send: Send, part: bytes) -> None:
-    """Send a part of a stream."""
-    await send({"type": "http.response.body", "body": part, "more_body": True})
-
-
-async def ends_within(seconds: float) -> bool:
-    """Wait, and tell whether the server stops."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(ending.wait(), seconds)
-    return ending.is_set()
+def split_query(query: bytes) -> tuple[bytes, set[str]]:
+    """Return a query without lastEventId, by which EventSource's polyfills resume."""
+    name = "lastEventId="
+    parts = query.decode("latin-1").split("&")
+    rest = "&".join(part for part in parts if not part.startswith(name))
+    ids = {unquote_plus(part[len(name) :]) for part in parts if part.startswith(name)}
+    return rest.encode("latin-1"), ids
 
 
 async def receive_nothing() -> Message:
     """Return the body that a GET does not have."""
     return {"type": "http.request"}
-
-
-async def receive_all(receive: Receive) -> None:
-    """Wait until a client is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 end_server = uvicorn.Server.shutdown
@@ -234,9 +201,20 @@ async def end_streams_first(
 ) -> None:
     """Stop a server; by itself it would wait for the streams, and tell the app only after them."""
     ending.set()
+    asyncio.get_running_loop().call_later(1, cut_streams, server)
     await end_server(server, sockets)
     ending.clear()
 
 
+def cut_streams(server: uvicorn.Server) -> None:
+    """Cut the connections of clients that do not read, who would never take the end."""
+    connections: list[Any] = list(server.server_state.connections)
+    for connection in connections:
+        if connection.cycle and connection.cycle.scope["state"].get("is_stream"):
+            connection.transport.abort()
+
+
 uvicorn.Server.shutdown = end_streams_first  # type: ignore[assignment]  # there is no hook
-app.add_middleware(Live)
+# Within CORS; outside of Edge, as keys are asked for and HEAD is answered there.
+classes: list[Any] = [each.cls for each in app.user_middleware]
+app.user_middleware.insert(classes.index(main.Edge), Middleware(Live))

@@ -13,15 +13,32 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, request_response
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-import main
 from tests.servers import MAIN_VARIABLES, ROOT, Postgres
 
+# For a test of what is decided before the database is asked.
+ONCE = pytest.mark.parametrize("deployment", ["on_sqlite"], ids=["sqlite"], indirect=True)
 ORIGIN = "https://app.example"
 GROCERIES = {"text": "Get Groceries from the store", "completed": False}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark of tests that need a Postgres server."""
+    config.addinivalue_line("markers", "postgres: a test that needs a Postgres server")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a Postgres server, by a fixture or by a parameter."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", []))
+        callspec = getattr(item, "callspec", None)
+        if callspec:
+            names.update(map(str, callspec.params.values()))
+        if names & {"postgres", "on_postgres"}:
+            item.add_marker("postgres")
 
 
 def load_main(**variables: str) -> ModuleType:
@@ -43,13 +60,6 @@ def load_app(**variables: str) -> FastAPI:
     """Return the app of a main.py that is loaded with these variables."""
     app: FastAPI = load_main(**variables).app
     return app
-
-
-def use_fastapis_handlers(app: FastAPI) -> None:
-    """Switch the route class off: FastAPI's own handlers read for the endpoints of an app."""
-    for route in app.routes:
-        if type(route).__name__ == "Route" and isinstance(route, APIRoute):
-            route.app = request_response(route.get_route_handler())
 
 
 @contextmanager
@@ -74,19 +84,6 @@ def connect(url: str) -> Iterator[Callable[[str], Any]]:
         connection = psycopg.connect(url, autocommit=True)
     with closing(connection):
         yield connection.execute
-
-
-def other_columns(url: str) -> str:
-    """Return SQL that declares the columns of notes beside id, text and completed, if any.
-
-    For tables that a test makes by hand, so that a new column does not break the test.
-    """
-    database = main.SQLite if url.startswith("sqlite") else main.Postgres
-    return "".join(
-        f", {main.column_definition(column, database.dialect)}"
-        for column in main.notes.columns
-        if column.name not in ("id", "text", "completed")
-    )
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -119,12 +116,9 @@ class Deployment(NamedTuple):
 
 
 @contextmanager
-def deploy(url: str, *, by_fastapi: bool = False) -> Iterator[Deployment]:
-    """Lend the service on a database, by FastAPI with the route class switched off."""
+def deploy(url: str) -> Iterator[Deployment]:
+    """Lend the service on a database."""
     with open_client(DATABASE_URL=url) as client, connect(url) as sql:
-        if by_fastapi:
-            assert isinstance(client.app, FastAPI)
-            use_fastapis_handlers(client.app)
         yield Deployment(client, sql)
 
 
@@ -217,27 +211,6 @@ def on_postgres(
     """The service on Postgres."""
     process = tmp_path_factory.getbasetemp().name  # as they may share a server
     with deploy(postgres.create_database(f"contract-{process}")) as deployment:
-        yield deployment
-
-
-@pytest.fixture(scope="session")
-def by_fastapi_on_sqlite(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Deployment]:
-    """The service on SQLite, with the route class switched off."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/notes.db"
-    with deploy(url, by_fastapi=True) as deployment:
-        yield deployment
-
-
-@pytest.fixture(scope="session")
-def by_fastapi_on_postgres(
-    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    """The service on Postgres, with the route class switched off."""
-    process = tmp_path_factory.getbasetemp().name
-    url = postgres.create_database(f"by-fastapi-{process}")
-    with deploy(url, by_fastapi=True) as deployment:
         yield deployment
 
 

@@ -94,6 +94,7 @@ class Load:
         self.write_answers: dict[str, str] = {}  # of each text
         self.writes: Counter[str] = Counter()  # how often each answer was given
         self.reads: Counter[str] = Counter()
+        self.failed_reads: list[float] = []  # the times at which they failed
         self.slowest = 0.0
         self.stop_event = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -107,11 +108,6 @@ class Load:
         """Let each client finish its round, and end."""
         self.stop_event.set()
         self.thread.join()
-
-    def __str__(self) -> str:
-        """Return the counts in one line."""
-        counts = f"writes {dict(self.writes)}, reads {dict(self.reads)}"
-        return f"{counts}, slowest {self.slowest:.2f} s"
 
     def wait_for_writes(self, writes: int) -> None:
         """Wait until so many more writes are acknowledged."""
@@ -132,13 +128,11 @@ class Load:
     def find_mismatches(self, stored_texts: Iterable[str]) -> dict[str, set[str]]:
         """Return the texts whose answers were not true, by kind, given all that is stored."""
         times = Counter(text for text in stored_texts if text in self.write_answers)
+        refused = self.texts_by_answer("503") | self.texts_by_answer(UNREACHABLE)
         kinds = {
             "lost": self.texts_by_answer("201") - times.keys(),
             "stored twice": {text for text in times if times[text] > 1},
-            "refused but stored": (
-                self.texts_by_answer("503") | self.texts_by_answer(UNREACHABLE)
-            )
-            & times.keys(),
+            "refused but stored": refused & times.keys(),
         }
         return {kind: texts for kind, texts in kinds.items() if texts}
 
@@ -155,6 +149,8 @@ class Load:
             path = f"/notes/{note['id']}/" if "id" in note else "/notes/?sort=-id"
             answer, _ = await self._send(client, "GET", path)
             self.reads[answer] += 1
+            if answer != "200":
+                self.failed_reads.append(time.monotonic())
             if self.stop_event.is_set():
                 return
 

@@ -3,9 +3,13 @@
 import contextlib
 import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Self
+
+FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to a test\0\0"
+GOODBYE = b"E" + struct.pack("!i", 4 + len(FIELDS)) + FIELDS
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -19,6 +23,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Link)
         self.port = int(self.server_address[1])
         self.target = target
+        self.links: list[Link] = []
         self.flow = threading.Event()
         self.flow.set()
         self.marker = b""
@@ -34,12 +39,18 @@ class Proxy(socketserver.ThreadingTCPServer):
         finally:
             self.flow.set()
 
-    def cut_replies(self, marker: str = "") -> None:
+    def cut_replies(self, marker: str) -> None:
         """Close a connection in place of the reply to the first message with the marker.
 
         All such messages are counted, in `marker_count`.
         """
         self.marker, self.marker_count = marker.encode(), 0
+
+    def say_goodbye(self) -> None:
+        """Tell all clients, as Postgres does, that it ends; but leave their sockets open."""
+        for link in self.links:
+            with contextlib.suppress(OSError):
+                link.request.sendall(GOODBYE)
 
     def __enter__(self) -> Self:
         """Serve."""
@@ -62,14 +73,14 @@ class Link(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         """Pass both ways until one side ends."""
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.server.links.append(self)
         with (
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.server.target)) as server,
         ):
-            reply_thread = threading.Thread(
-                target=self.pass_back, args=(server,), daemon=True
-            )
-            reply_thread.start()
+            replies = threading.Thread(target=self.pass_back, args=(server,), daemon=True)
+            replies.start()
             while data := self.request.recv(65_536):
                 if self.server.marker and self.server.marker in data:
                     self.server.marker_count += 1
@@ -77,7 +88,7 @@ class Link(socketserver.BaseRequestHandler):
                 self.server.flow.wait()
                 server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)
-            reply_thread.join()
+            replies.join()
 
     def pass_back(self, server: socket.socket) -> None:
         """Pass the replies on, until one is to be cut off."""

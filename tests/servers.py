@@ -18,26 +18,10 @@ import httpx2
 import psycopg
 import pytest
 
+import main
+
 ROOT = Path(__file__).parent.parent
-MAIN_VARIABLES = [
-    "DATABASE_URL",
-    "host_server",
-    "db_server_port",
-    "database_name",
-    "db_username",
-    "db_password",
-    "ssl_mode",
-    "POOL_SIZE",
-    "MAX_OVERFLOW",
-    "POOL_TIMEOUT",
-    "DB_TIMEOUT",
-    "CORS_ORIGINS",
-    "CORS_ORIGIN_REGEX",
-    "API_KEYS",
-    "MAX_BODY_BYTES",
-    "HOST",
-    "PORT",
-]
+MAIN_VARIABLES = list(main.Settings.model_fields)
 
 
 def skip(reason: str) -> NoReturn:
@@ -86,11 +70,6 @@ def environment(**variables: str) -> dict[str, str]:
     return {**others, **variables}
 
 
-def is_root() -> bool:
-    """Tell whether this is root, as whom Postgres does not run; Windows has none."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
 def postgres_binaries() -> Path:
     """Return the folder of a Postgres server's programs: the system's if there, else a wheel's."""
     debian = sorted(
@@ -114,7 +93,9 @@ class Postgres:
     def __init__(self, **settings: str) -> None:
         """Make the server's folder; `settings` go to postgresql.conf."""
         self.bin = postgres_binaries()
-        self.user = self._ordinary_user() if is_root() else None
+        self.user = (
+            self._ordinary_user() if os.name == "posix" and os.geteuid() == 0 else None
+        )
         self.folder = Path(tempfile.mkdtemp(prefix="notes-postgres-"))
         self.folder.chmod(0o755)
         self.port = free_port()
@@ -213,18 +194,9 @@ class Postgres:
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Return what psql prints for a statement, unaligned and without headers."""
         options = (
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "-U",
-            "postgres",
-            "-d",
-            database,
+            f"-h 127.0.0.1 -p {self.port} -U postgres -qAtX -v ON_ERROR_STOP=1".split()
         )
-        return self.run_program(
-            "psql", *options, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement
-        ).stdout
+        return self.run_program("psql", *options, "-d", database, "-c", statement).stdout
 
     def has_trigrams(self) -> bool:
         """Tell whether a database can have the extension pg_trgm."""

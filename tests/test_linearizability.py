@@ -2,15 +2,13 @@
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.fixtures import connect
 from tests.linearizability import Call, Clients, Note, is_linearizable
-from tests.servers import Postgres, Service, start_postgres, wait_until
+from tests.servers import Service, start_postgres, wait_until
 
 SOAK = int(os.environ.get("SOAK", "0"))  # how often each fault comes
 CALLS = 500  # before and after each fault
@@ -36,11 +34,9 @@ def make_call(
 CREATED = make_call("POST", 0, 1, 201, OLD, note=OLD)
 CHANGED = make_call("PUT", 2, 3, 200, NEW, note=NEW)
 DONE_NOTE = OLD._replace(completed=True)
-DONE = Call("PATCH", 4, 5, {"completed": True}, None, 200, DONE_NOTE)
 UNKNOWN = make_call("PUT", 2, math.inf, 504, note=NEW)
 
 POSSIBLE = {
-    "a call after another": [CREATED, CHANGED, make_call("GET", 4, 5, 200, NEW)],
     "a read beside a write, of either note": [
         CREATED,
         CHANGED,
@@ -53,35 +49,13 @@ POSSIBLE = {
         make_call("GET", 4, 5, 200, OLD),
         make_call("GET", 6, 7, 200, NEW),
     ],
-    "a write that is never done after its 504": [
-        CREATED,
-        UNKNOWN,
-        make_call("GET", 4, 5, 200, OLD),
-    ],
-    "a 412 for a note that is changed at the same time": [
-        CREATED,
-        CHANGED,
-        make_call("PUT", 2, 3, 412, note=OLD, if_match=OLD),
-    ],
-    "a 404 for a note that is deleted at the same time": [
-        CREATED,
-        make_call("DELETE", 2, 3, 200, OLD),
-        make_call("GET", 2, 3, 404),
-    ],
 }
 IMPOSSIBLE = {
     "a lost update": [CREATED, CHANGED, make_call("GET", 4, 5, 200, OLD)],
-    "an update that another one undoes": [CREATED, CHANGED, DONE],
     "two writes to the same version": [
         CREATED,
         make_call("PUT", 2, 4, 200, NEW, note=NEW, if_match=OLD),
         make_call("PUT", 3, 5, 200, DONE_NOTE, note=DONE_NOTE, if_match=OLD),
-    ],
-    "two reads that see a write come and go": [
-        CREATED,
-        make_call("PUT", 2, 9, 200, NEW, note=NEW),
-        make_call("GET", 3, 4, 200, NEW),
-        make_call("GET", 5, 6, 200, OLD),
     ],
     "a write that is done twice after its 504": [
         CREATED,
@@ -89,10 +63,6 @@ IMPOSSIBLE = {
         make_call("GET", 4, 5, 200, NEW),
         make_call("PUT", 6, 7, 200, OLD, note=OLD),
         make_call("GET", 8, 9, 200, NEW),
-    ],
-    "a 412 for the version that is there": [
-        CREATED,
-        make_call("PUT", 2, 3, 412, note=NEW, if_match=OLD),
     ],
     "a note that is there after it was deleted": [
         CREATED,
@@ -103,23 +73,17 @@ IMPOSSIBLE = {
 }
 
 
-@pytest.mark.parametrize("history", POSSIBLE.values(), ids=POSSIBLE.keys())
-def test_history_that_an_order_explains_is_linearizable(history: list[Call]) -> None:
-    """Calls at the same time may come in either order, and those without an answer at any time."""
-    assert is_linearizable(history)
-
-
-@pytest.mark.parametrize("history", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
-def test_history_that_no_order_explains_is_not_linearizable(history: list[Call]) -> None:
-    """An answer that contradicts what was answered before is found."""
-    assert not is_linearizable(history)
+def test_history_is_linearizable_if_an_order_explains_it() -> None:
+    """An answer that contradicts others is found; calls at the same time come in any order."""
+    assert [name for name, calls in POSSIBLE.items() if not is_linearizable(calls)] == []
+    assert [name for name, calls in IMPOSSIBLE.items() if is_linearizable(calls)] == []
 
 
 def test_lost_update_is_found(tmp_path: Path) -> None:
     """Writes that somebody undoes behind the service contradict the answers that follow."""
     url = f"sqlite:///{tmp_path}/notes.db"
     with (
-        Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+        Service.python(tmp_path, DATABASE_URL=url) as service,
         connect(url) as sql,
         Clients(service) as clients,
     ):
@@ -131,16 +95,6 @@ def test_lost_update_is_found(tmp_path: Path) -> None:
                 sql(f"UPDATE notes SET text = '{text}' WHERE id = {note_id}")
         clients.wait_for_calls(20)
     assert clients.contradictions()
-
-
-@pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """A Postgres server, which the test may stop when there are faults."""
-    if SOAK:
-        with start_postgres() as server:
-            yield server
-    else:
-        yield request.getfixturevalue("postgres")
 
 
 def kill_worker(service: Service) -> None:
@@ -173,11 +127,11 @@ def test_answers_on_sqlite_fit_one_order(tmp_path: Path) -> None:
     check(clients)
 
 
-def test_answers_on_postgres_fit_one_order(server: Postgres, tmp_path: Path) -> None:
+def test_answers_on_postgres_fit_one_order(tmp_path: Path) -> None:
     """On Postgres two workers answer as one would that makes one call after another."""
-    url = server.create_database("linearizability")
     with (
-        Service.gunicorn(tmp_path, DATABASE_URL=url) as service,
+        start_postgres() as server,
+        Service.gunicorn(tmp_path, DATABASE_URL=server.url()) as service,
         Clients(service) as clients,
     ):
         clients.wait_for_calls(CALLS)

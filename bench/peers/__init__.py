@@ -1,1 +1,0 @@
-"""The same service, written in other ways."""

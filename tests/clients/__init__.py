@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.servers import ROOT, Postgres, Service, environment, require_programs
+from tests.servers import ROOT, Service, environment, require_programs
 
 FOLDER = Path(__file__).parent
 PACKAGES = FOLDER / "node_modules"
@@ -44,27 +44,17 @@ def program(name: str) -> Path:
     return PACKAGES / ".bin" / name
 
 
-def write_document(folder: Path, keys: str = "") -> Path:
-    """Return a file with the OpenAPI document of a service that has these keys."""
+def write_document(folder: Path) -> Path:
+    """Return a file with the service's OpenAPI document."""
     script = "import json, main; print(json.dumps(main.app.openapi(), indent=1))"
     file = folder / "openapi.json"
-    file.write_text(run(ROOT, sys.executable, "-c", script, API_KEYS=keys))
+    file.write_text(run(ROOT, sys.executable, "-c", script))
     return file
 
 
 @contextmanager
-def serve(
-    request: pytest.FixtureRequest,
-    paths: pytest.TempPathFactory,
-    keys: str = "",
-    app: str = "main:app",
-) -> Iterator[Service]:
-    """Lend the service on an empty database of the kind that a fixture's parameter names."""
-    folder = paths.mktemp("served")
-    database = f"sqlite:///{folder}/notes.db"
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        database = server.create_database(folder.name)
-    variables = {"DATABASE_URL": database, "API_KEYS": keys, "WEB_CONCURRENCY": "1"}
-    with Service.gunicorn(folder, app, **variables) as service:
+def serve(folder: Path, app: str = "main:app") -> Iterator[Service]:
+    """Lend the service on an empty database in a folder."""
+    url = f"sqlite:///{folder}/notes.db"
+    with Service.gunicorn(folder, app, DATABASE_URL=url, WEB_CONCURRENCY="1") as service:
         yield service

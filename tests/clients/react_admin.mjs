@@ -68,6 +68,7 @@ test("getList filters by completed, by text, by q and by text_like", async () =>
   assert.deepEqual(await listed({ text: `a ${q}` }), { ids: [ids[2]], total: 1 });
   assert.deepEqual(await listed({ text: `A ${q}` }), { ids: [], total: 0 });
   assert.deepEqual(await listed({ text_like: `A ${q}` }), { ids: [ids[2]], total: 1 });
+  assert.deepEqual(await listed({ q, id_gte: ids[1], text_ne: `a ${q}` }), { ids: [ids[1]], total: 1 });
 });
 
 test("getMany answers with the notes of the given ids", async () => {
@@ -90,11 +91,14 @@ test("update sends the whole record with its id, and answers with it", async () 
   assert.deepEqual((await provider.getOne("notes", { id: note.id })).data, data);
 });
 
-test("updateMany changes the notes of the given ids", async () => {
-  const { q, ids } = await three(create);
-  const data = { text: q, completed: true };
-  assert.deepEqual((await provider.updateMany("notes", { ids: ids.slice(1), data })).data, ids.slice(1));
-  assert.deepEqual(await listed({ q, completed: true }), { ids: ids.slice(1), total: 2 });
+test("updateMany sends what changes alone, and all else stays", async () => {
+  const { q, notes, ids } = await three(create);
+  const data = { completed: true }; // as BulkUpdateButton sends it
+  assert.deepEqual((await provider.updateMany("notes", { ids, data })).data, ids);
+  const completed = notes.map((note) => ({ ...note, completed: true }));
+  assert.deepEqual((await provider.getMany("notes", { ids })).data, completed);
+  await provider.updateMany("notes", { ids: ids.slice(1), data: { text: q } });
+  assert.deepEqual(await listed({ text: q, completed: true }), { ids: ids.slice(1), total: 2 });
 });
 
 test("delete answers with the deleted note", async () => {
@@ -121,7 +125,7 @@ test("the message of a 404 names the note", async () => {
 test("the message of a filter that there is not names it, and those that there are", async () => {
   await assert.rejects(provider.getList("notes", list({ colour: 1 })), ({ status, message }) => {
     assert.equal(status, 422);
-    assert.match(message, /^colour: .* takes .*_end, .*text_like, .*completed/);
+    assert.match(message, /^colour: .* these are: .*_end, .*text_like, .*completed/);
     return true;
   });
 });

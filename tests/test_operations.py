@@ -1,0 +1,275 @@
+"""docs/operations.md and deploy/ say what is true: their commands are run on real servers."""
+
+import importlib.util
+import json
+import logging
+import re
+import runpy
+import shlex
+import socket
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import main
+from tests.fixtures import connect
+from tests.load import Load
+from tests.servers import ROOT, Postgres, Service, free_port, skip
+from tests.servers import require_programs as require
+from tests.test_readme import (
+    OPERATIONS,
+    find_codes,
+    read_blocks,
+    read_document,
+    read_rows,
+    run_shell,
+)
+
+START = read_document("Procfile").removeprefix("web: ").strip()
+DOCKERFILE = read_document("deploy/Dockerfile").replace("\\\n  ", "")
+
+
+def serve(folder: Path, url: str = "", **variables: str) -> Service:
+    """Return the service on a database, or on notes.db of a folder."""
+    url = url or f"sqlite:///{folder}/notes.db"
+    return Service.gunicorn(folder, DATABASE_URL=url, **variables)
+
+
+def post(service: Service, text: str) -> httpx2.Response:
+    """Return the answer to a new note."""
+    return httpx2.post(f"{service.url}/notes/", json={"text": text})
+
+
+def read(service: Service, path: str = "/notes/") -> Any:
+    """Return the JSON that a path answers."""
+    return httpx2.get(f"{service.url}{path}").json()
+
+
+def run_sql_tools(command: str, folder: Path, url: str = "") -> str:
+    """Return what a command prints that uses programs of SQLite or of Debian's Postgres."""
+    require("sqlite3", "pg_dump")  # and so pg_trgm is there, too
+    return run_shell(command, folder, DATABASE_URL=url)
+
+
+# deploy/
+
+
+def test_all_files_start_and_stop_alike() -> None:
+    """Each starts the service as the Procfile does, and waits long enough after SIGTERM."""
+    (docker,) = re.findall(r"^CMD (.*)", DOCKERFILE, re.MULTILINE)
+    assert json.loads(docker) == shlex.split(START)
+    render = re.sub(r"\s+", " ", read_document("deploy/render.yaml"))
+    assert f"startCommand: >- {START} healthCheckPath" in render
+    unit = read_document("deploy/notes.service").replace("\\\n  ", "")
+    assert f"ExecStart=/srv/notes/.venv/bin/{START}\nTimeoutStopSec=25\n" in unit
+    fly = tomllib.loads(read_document("deploy/fly.toml"))
+    assert (fly["kill_signal"], fly["kill_timeout"]) == ("SIGTERM", "25s")
+    assert "\n    stop_grace_period: 25s\n" in read_document("deploy/compose.yaml")
+
+
+def test_compose_meets_its_schema() -> None:
+    """compose.yaml is what the published schema of Compose's files allows."""
+    if not importlib.util.find_spec("check_jsonschema"):
+        skip("not installed: check-jsonschema")
+    check = "-m check_jsonschema --builtin-schema vendor.compose-spec compose.yaml"
+    run_shell(f"{sys.executable} {check}", ROOT / "deploy")
+
+
+def test_the_dockerfiles_steps_lead_to_a_service(tmp_path: Path) -> None:
+    """What it copies and runs makes a folder that serves, is healthy, and ends on SIGTERM."""
+    folder, programs = tmp_path / "srv", tmp_path / "venv" / "bin"
+    run_shell(f"{sys.executable} -m venv --without-pip venv", tmp_path)
+    pip = {"PIP_PYTHON": str(programs / "python"), "PIP_NO_COMPILE": "1"}
+    variables = {"PATH": f"{programs}:/usr/bin:/bin", "PORT": str(free_port())}
+    for step, words in re.findall(r"^(COPY|RUN) (.*)", DOCKERFILE, re.MULTILINE):
+        if step == "COPY":
+            *sources, target = words.split()
+            paths = [f"{each}/." if (ROOT / each).is_dir() else each for each in sources]
+            target = str(folder / target)
+            run_shell(f"mkdir -p {target} && cp -r {' '.join(paths)} {target}", ROOT)
+        else:
+            words = words.replace("pip ", f"{sys.executable} -m pip ")
+            run_shell(words.replace("--owner=nobody ", ""), folder, **pip)
+    (url,) = re.findall(r"DATABASE_URL=(\S+)", DOCKERFILE)
+    variables["DATABASE_URL"] = url.replace("/srv/notes", str(folder))
+    (check,) = re.findall(r"^HEALTHCHECK .*CMD (.*)", DOCKERFILE, re.MULTILINE)
+    command = ["sh", "-c", f"cd {folder} && exec {START}"]
+    with Service(command, tmp_path, **variables) as service:
+        run_shell(shlex.join(json.loads(check)), folder, **variables)
+        assert service.stop() == 0
+
+
+def test_a_private_network_of_ipv6_alone_is_served(tmp_path: Path) -> None:
+    """With the arguments of the table gunicorn listens on IPv6, and on IPv4 as well."""
+    if not socket.has_dualstack_ipv6():
+        skip("this machine has no IPv6")
+    (bind,) = re.findall(r"`GUNICORN_CMD_ARGS=(\S+)`", read_document(OPERATIONS))
+    port = str(free_port())
+    bind = bind.replace("8000", port)
+    with serve(tmp_path, GUNICORN_CMD_ARGS=bind, PORT=port):
+        assert httpx2.get(f"http://[::1]:{port}/readyz").status_code == 200
+
+
+# What is before the service, and its log
+
+
+def test_haproxy_answers_as_the_service_would(tmp_path: Path) -> None:
+    """Without a ready instance it sends a problem document that a page can read."""
+    require("haproxy")
+    (lines,) = read_blocks(OPERATIONS, "A balancer", "haproxy")
+    port = str(free_port())
+    lines = lines.replace("bind :80", f"bind 127.0.0.1:{port}")
+    lines = re.sub(r"10\.0\.0\.\d:8000", "127.0.0.1:1", lines)
+    (tmp_path / "haproxy.cfg").write_text(lines)
+    assert "WARNING" not in run_shell("haproxy -c -f haproxy.cfg", tmp_path)
+    balancer = Service(["haproxy", "-f", f"{tmp_path}/haproxy.cfg"], tmp_path, PORT=port)
+    with httpx2.Client(transport=httpx2.HTTPTransport(retries=5)) as client:
+        response = client.get(f"{balancer.url}/notes/")
+    balancer.stop()
+    assert response.status_code == 503
+    headers = {"content-type": "application/problem+json", "retry-after": "1"}
+    headers["access-control-allow-origin"] = "*"
+    assert headers.items() <= response.headers.items()
+    assert response.json().keys() == main.Problem.model_fields.keys() - {"errors"}
+
+
+@pytest.mark.parametrize("row", [0, 1, 2], ids=["plain", "with time", "JSON"])
+def test_gunicorn_logs_each_request_once(row: int, tmp_path: Path) -> None:
+    """With each row of the table a search is in the log, in the form that the row says."""
+    (arguments,) = find_codes(read_rows(OPERATIONS, "Logs")[row][0])
+    with serve(tmp_path, GUNICORN_CMD_ARGS=arguments) as service:
+        read(service, "/notes/?q=tap")
+    lines = service.log.read_text().splitlines()
+    (line,) = (line for line in lines if "q=tap" in line)
+    if row == 2:
+        request = json.loads(line)
+        assert (request["method"], request["http"], request["status"]) == (
+            "GET",
+            "1.1",
+            200,
+        )
+        assert all(
+            {"time", "level", "process"} <= json.loads(line).keys() for line in lines
+        )
+    else:
+        (shown,) = find_codes(read_rows(OPERATIONS, "Logs")[0][1])
+        time = r"\[[-\d]+ [:\d]+ [+\d]+\] \[\d+\] \[INFO\] " if row else ""
+        assert re.fullmatch(time + re.escape(shown).replace("37806", r"\d+"), line)
+
+
+def test_json_lines_hold_tracebacks() -> None:
+    """A bug is one line of JSON, with its traceback."""
+    formatter = runpy.run_path(str(ROOT / "docs/json_lines.py"))["JSONFormatter"]()
+    bug = (ValueError, ValueError("seven"), None)
+    record = logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "a bug", (), bug)
+    assert json.loads(formatter.format(record))["traceback"] == "ValueError: seven"
+
+
+# The bad day
+
+
+def test_a_backup_is_made_and_restored_under_load(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """It brings back what was acknowledged, and no request fails meanwhile."""
+    kind = "SQLite" if empty_database.startswith("sqlite") else "Postgres"
+    back_up, *restore = read_blocks(OPERATIONS, kind, "sh")[0].splitlines()
+    with serve(tmp_path, empty_database) as service:
+        note = post(service, "kept").json()
+        with Load(service) as load:
+            for command in (back_up, *restore, back_up):
+                load.wait_for_writes(50)
+                run_sql_tools(command, tmp_path, empty_database)
+        assert load.answers.keys() <= {"201", "200", "404"}  # 404: restored away
+        httpx2.delete(f"{service.url}/notes/{note['id']}/")
+        for command in restore:
+            run_sql_tools(command, tmp_path, empty_database)
+        assert read(service, f"/notes/{note['id']}/") == note
+
+
+def test_a_file_is_put_in_the_place_of_sqlites(tmp_path: Path) -> None:
+    """Beside the service it is noticed, and after the printed commands it is whole."""
+    back_up, by_hand = read_blocks(OPERATIONS, "SQLite", "sh")
+    with serve(tmp_path) as service:
+        post(service, "kept")
+        run_sql_tools(back_up.splitlines()[0], tmp_path)
+        (tmp_path / "backup.db").replace(tmp_path / "notes.db")
+        assert post(service, "lost").status_code == 503
+        run_sql_tools("sqlite3 notes.db '.backup backup.db'", tmp_path)
+    run_sql_tools(by_hand, tmp_path)
+    assert run_sql_tools("sqlite3 notes.db 'PRAGMA integrity_check'", tmp_path) == "ok\n"
+    with serve(tmp_path) as service:
+        assert [note["text"] for note in read(service)] == ["kept"]
+
+
+def test_a_dump_is_restored_into_an_empty_database(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """The printed lines bring the notes, and the setval() what the sequence has lost."""
+    back_up, *restore = read_blocks(OPERATIONS, "Postgres", "sh")[0].splitlines()
+    url = postgres.create_database("dumped")
+    with serve(tmp_path, url) as service:
+        note = post(service, "kept").json()
+    run_sql_tools(back_up, tmp_path, url)
+    url = postgres.create_database("empty")
+    for command in restore:
+        run_sql_tools(command, tmp_path, url)
+    with serve(tmp_path, url) as service, connect(url) as sql:
+        assert read(service) == [note]
+        sql("SELECT setval('notes_id_seq', 1, false)")  # as if the data alone came
+        assert post(service, "next").status_code == 409
+        sql(read_blocks(OPERATIONS, "Postgres", "sql")[0])
+        assert post(service, "next").json()["id"] == note["id"] + 1
+
+
+def test_each_night_there_is_a_backup(postgres: Postgres, tmp_path: Path) -> None:
+    """The script for cron leaves a backup of either database, which holds its notes."""
+    (script,) = read_blocks(OPERATIONS, "Every night", "sh")
+    for folder in ("/etc", "/var/backups/notes", "/srv/notes"):
+        script = script.replace(folder, str(tmp_path))
+    url = postgres.create_database("nightly")
+    for database in (url, ""):
+        with serve(tmp_path, database) as service:
+            post(service, "kept")
+    (tmp_path / "notes.env").write_text(f"DATABASE_URL='{url}'\n")
+    run_sql_tools(script, tmp_path)
+    rows = run_sql_tools("pg_restore --data-only --file=- [1-7].dump", tmp_path)
+    assert "1\tkept\tf\n" in rows
+    assert (
+        run_sql_tools("sqlite3 [1-7].db 'SELECT text FROM notes'", tmp_path) == "kept\n"
+    )
+
+
+def test_sqlite_moves_to_postgres(postgres: Postgres, tmp_path: Path) -> None:
+    """All notes come with their ids, whatever their texts hold, and ids go on from there."""
+    (script,) = read_blocks(OPERATIONS, "From SQLite to Postgres", "sh")
+    texts = ["plain", "", "two\nlines\r\n", "a|b,c;'\"\\.\\N\\x41", "\x1b[31m \t", "é 🚰"]
+    with serve(tmp_path) as old:
+        for text in ["deleted", *texts]:
+            post(old, text)
+        httpx2.delete(f"{old.url}/notes/1/")
+        httpx2.patch(f"{old.url}/notes/2/", json={"completed": True})
+        notes = read(old)
+    assert [note["text"] for note in notes] == texts
+    url = postgres.create_database("moved")
+    with serve(tmp_path, url) as service:
+        run_sql_tools(script, tmp_path, url)
+        assert read(service) == notes
+        assert post(service, "next").json()["id"] == notes[-1]["id"] + 1
+
+
+def test_searches_on_a_database_of_ones_own(postgres: Postgres, tmp_path: Path) -> None:
+    """As printed it knows the cases of all letters, and gets its index later."""
+    (command,) = re.findall(r"`(createdb .*) notes`", read_document(OPERATIONS))
+    postgres.sql("DROP DATABASE IF EXISTS printed")
+    run_sql_tools(f"{command} --maintenance-db={postgres.url()} printed", tmp_path)
+    (statements,) = read_blocks(OPERATIONS, "When things break", "sql")
+    with connect(postgres.url("printed")) as sql:
+        assert sql("SELECT 'ÉTÉ' ILIKE 'été'").fetchone() == (True,)
+        sql("CREATE TABLE notes (id bigserial PRIMARY KEY, text text)")
+        for statement in statements.strip().rstrip(";").split(";"):
+            sql(statement)
