@@ -829,7 +829,8 @@ def problem(
 
 async def refuse(request: Request, error: Any) -> Response:
     """Answer what a handler, or Starlette, has refused."""
-    status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
+    status, headers = error.status_code, dict(error.headers or {})
+    detail = str(error.detail)
     if not detail.endswith("."):  # not a sentence of ours
         detail = DETAILS.get(status, detail)
     if status == 405:  # Starlette names the methods of the path's first route only
@@ -963,10 +964,13 @@ def read_query(request: Request, model: Any) -> dict[str, str]:
 
     pydantic would refuse them, too, but list all of 12,000, which takes 0.4 s.
     """
+    known = ", ".join(model.model_fields)
+    if len(request.scope["query_string"]) > 16_384:  # q takes 12,000 at most
+        raise HTTPException(422, f"The query is too long; its parameters are: {known}.")
     query = dict(request.query_params.multi_items())
     unknown = [name for name in query if name not in model.model_fields]
     if unknown:
-        reason = f"is not a parameter here; these are: {', '.join(model.model_fields)}"
+        reason = f"is not a parameter here; these are: {known}"
         raise RequestValidationError(
             [{"type": "", "loc": ("query", name), "msg": reason} for name in unknown[:10]]
         )
@@ -1033,15 +1037,20 @@ class Edge:
 
 
 class CORS(CORSMiddleware):
-    """Starlette's, and a line in the log for each origin that it refuses."""
+    """Starlette's, which also logs the origins that it refuses."""
 
-    @lru_cache(maxsize=100)  # noqa: B019  # there is one, which lives as long as the app
     def is_allowed_origin(self, origin: str) -> bool:
         """Tell whether pages of an origin may read answers."""
         is_allowed = super().is_allowed_origin(origin)
         if not is_allowed:
-            log.warning("CORS refuses pages of %r: add it to CORS_ORIGINS", origin)
+            log_origin(origin)
         return is_allowed
+
+
+@lru_cache(maxsize=100)  # so that each is logged once
+def log_origin(origin: str) -> None:
+    """Log an origin that is refused."""
+    log.warning("CORS refuses pages of %r: add it to CORS_ORIGINS", origin)
 
 
 def openapi() -> dict[str, Any]:

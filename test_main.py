@@ -28,8 +28,7 @@ from tests.fixtures import (
     ONCE,
     Deployment,
     create_note,
-    insert,
-    load_app,
+    load_main,
     missing_id,
     problem,
     read_notes,
@@ -37,6 +36,7 @@ from tests.fixtures import (
 from tests.servers import ROOT, Postgres, Service, environment, wait_until
 
 Body = dict[str, Any] | None
+DONE: Body = {"completed": True}
 
 # The calls
 
@@ -94,23 +94,19 @@ def test_patch_changes_what_it_names(client: TestClient, patch: dict[str, Any]) 
 
 
 def test_delete_answers_the_deleted_note(client: TestClient) -> None:
-    """DELETE answers 200 with the note and the message, and the note is gone."""
-    note, other_note = create_note(client), create_note(client, text="another")
+    """DELETE answers 200 with the note and the message; it is gone, and its id with it."""
+    other_note, note = create_note(client, text="another"), create_note(client)
     response = client.delete(f"/notes/{note['id']}/")
     message = f"Note with id: {note['id']} deleted successfully!"
     assert response.status_code == 200
     assert response.json() == {**note, "message": message}
     assert read_notes(client) == [other_note]
-
-
-def test_an_id_never_comes_back(client: TestClient) -> None:
-    """The id of a deleted note is not given to the next one."""
-    assert missing_id(client) < create_note(client)["id"]
+    assert create_note(client)["id"] > note["id"]
 
 
 def test_an_id_may_be_past_2_to_the_31(deployment: Deployment) -> None:
     """Ids have 64 bits, also on Postgres, where an INTEGER has 32."""
-    insert(deployment.sql, {"id": 2**40, "text": "far"})
+    deployment.sql(f"INSERT INTO notes VALUES ({2**40}, 'far', false)")
     assert deployment.client.get(f"/notes/{2**40}/").json()["text"] == "far"
     assert deployment.client.delete(f"/notes/{2**40}/").status_code == 200
 
@@ -126,34 +122,26 @@ def test_text_is_kept_as_it_is(client: TestClient, text: str) -> None:
     assert client.get(f"/notes/{note['id']}/").json() == {**note, "text": text}
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_the_probes_answer_ok(client: TestClient, path: str) -> None:
+def test_the_probes_answer_ok(client: TestClient) -> None:
     """Both probes answer 200 while the database is there."""
-    response = client.get(path)
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    for path in ("/livez", "/readyz"):
+        response = client.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-@ONCE
-def test_the_root_leads_to_the_docs(client: TestClient) -> None:
-    """GET of the root redirects to the documentation, which is there."""
-    response = client.get("/")
-    assert (response.is_redirect, response.headers["Location"]) == (True, "/docs")
-    assert client.get("/docs").status_code == 200
-
-
-def test_a_root_path_goes_before_every_path(tmp_path: Path) -> None:
-    """Behind a router that puts a path before the service's own, all that it names has it, too."""
-    app = load_app(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", API_KEYS="key")
+@pytest.mark.parametrize("root", ["", "/api"])
+def test_a_root_path_goes_before_every_path(root: str, tmp_path: Path) -> None:
+    """All paths that the service names have the root path, if a router puts one before its own."""
+    app = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db", API_KEYS="key").app
     key = {"Authorization": "Bearer key"}
-    with TestClient(app, root_path="/api", follow_redirects=False) as client:
-        for path in ("/api/", "/api"):
-            assert client.get(path).headers["Location"] == "/api/docs"
-        assert "'/api/openapi.json'" in client.get("/api/docs").text
-        assert client.get("/api/openapi.json").json()["servers"] == [{"url": "/api"}]
-        assert client.get("/api/livez").status_code == 200
-        assert client.post("/api/notes/", json=GROCERIES).status_code == 401
-        response = client.post("/api/notes/", json=GROCERIES, headers=key)
-        assert response.headers["Location"].startswith("/api/notes/")
+    with TestClient(app, root_path=root, follow_redirects=False) as client:
+        for path in (root, f"{root}/"):
+            assert client.get(path).headers["Location"] == f"{root}/docs"
+        assert f"'{root}/openapi.json'" in client.get(f"{root}/docs").text
+        assert client.get(f"{root}/livez").status_code == 200
+        assert client.post(f"{root}/notes/", json=GROCERIES).status_code == 401
+        response = client.post(f"{root}/notes/", json=GROCERIES, headers=key)
+        assert response.headers["Location"].startswith(f"{root}/notes/")
         note = client.get(response.headers["Location"], headers=key).json()
         assert note == response.json()
 
@@ -171,14 +159,10 @@ def test_the_last_slash_may_be_left_out(client: TestClient) -> None:
     for method, body in calls:
         response = client.request(method, path, json=body)
         assert (response.status_code, response.json()["id"]) == (200, note["id"])
-    for method, body in calls:
-        assert problem(client.request(method, path, json=body)) == 404
 
 
 @ONCE
-@pytest.mark.parametrize(
-    "path", ["/notes/?count=true&take=1", "/notes/{}/", "/readyz", "/", "/openapi.json"]
-)
+@pytest.mark.parametrize("path", ["/notes/?count=true&take=1", "/notes/{}/", "/readyz"])
 def test_head_answers_as_get_does(client: TestClient, path: str) -> None:
     """HEAD has the status and all headers of GET, and no body."""
     note = create_note(client)
@@ -197,8 +181,6 @@ NOTE_METHODS = {"GET", "HEAD", "PUT", "PATCH", "DELETE"}
     ("path", "allowed_methods"),
     [
         ("/notes/", {"GET", "HEAD", "POST"}),
-        ("/notes", {"GET", "HEAD", "POST"}),
-        ("/notes/1/", NOTE_METHODS),
         ("/notes/abc", NOTE_METHODS),
         ("/livez", {"GET", "HEAD"}),
         ("/openapi.json", {"GET", "HEAD"}),
@@ -208,167 +190,90 @@ def test_405_names_every_method_of_the_path(
     client: TestClient, path: str, allowed_methods: set[str]
 ) -> None:
     """A method that a path does not take is 405, with all that it takes in Allow."""
-    for method in {*NOTE_METHODS, "POST", "OPTIONS", "TRACE", "BREW"}:
+    for method in {*NOTE_METHODS, "POST", "OPTIONS", "BREW"} - allowed_methods:
         response = client.request(method, path, json={})
-        assert (response.status_code == 405) == (method not in allowed_methods)
-        if response.status_code == 405:
-            assert problem(response) == 405
-            assert set(response.headers["Allow"].split(", ")) == allowed_methods
-
-
-# Isolation
-
-
-@pytest.mark.parametrize("turn", ["one", "two"])
-def test_every_test_begins_without_a_note(client: TestClient, turn: str) -> None:
-    """No note of another test is left, whichever of the two runs first."""
-    assert read_notes(client) == []
-    create_note(client, text=turn)
-
-
-# CORS
-
-
-@ONCE
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_preflight_from_any_origin_is_granted(client: TestClient, method: str) -> None:
-    """Every method and header may be used from every origin and network, without credentials."""
-    headers = {
-        "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": "content-type, if-match, x-anything",
-        "Access-Control-Request-Private-Network": "true",
-    }
-    response = client.options("/notes/", headers=headers)
-    assert response.status_code == 200
-    assert response.headers["Access-Control-Allow-Origin"] == "*"
-    assert response.headers["Access-Control-Allow-Private-Network"] == "true"
-    allowed_methods = response.headers["Access-Control-Allow-Methods"].split(", ")
-    assert {*NOTE_METHODS, "POST"} <= set(allowed_methods)
-    allowed_headers = response.headers["Access-Control-Allow-Headers"].split(", ")
-    assert {"content-type", "if-match", "x-anything"} <= set(allowed_headers)
-    assert "Access-Control-Allow-Credentials" not in response.headers
+        assert problem(response) == 405
+        assert set(response.headers["Allow"].split(", ")) == allowed_methods
 
 
 # Conditional requests
 
 
-def test_single_notes_carry_a_strong_etag(client: TestClient) -> None:
-    """All calls that answer the same note answer the same strong ETag."""
-    post_response = client.post("/notes/", json=GROCERIES)
-    path = post_response.headers["Location"]
-    answers = [client.get(path), client.put(path, json=GROCERIES)]
-    answers += [client.patch(path, json={})]
-    tag = post_response.headers["ETag"]
-    assert {answer.headers["ETag"] for answer in answers} == {tag}
+def test_the_etag_is_that_of_the_content(client: TestClient) -> None:
+    """All answers with the same note have one strong ETag, and others have others."""
+    response, other = [client.post("/notes/", json=GROCERIES) for _ in range(2)]
+    path, tag = response.headers["Location"], response.headers["ETag"]
     assert re.fullmatch(r'"[!#-~]+"', tag)
+    changed = [client.patch(path, json=body) for body in ({"text": "b"}, DONE)]
+    assert len({each.headers["ETag"] for each in (response, other, *changed)}) == 4
+    same = [client.put(path, json=GROCERIES), client.patch(path, json={})]
+    assert {each.headers["ETag"] for each in (*same, client.get(path))} == {tag}
 
 
-def test_the_etag_depends_on_the_content(client: TestClient) -> None:
-    """Another text, completed or id is another ETag; the content of before has that of before."""
-    answers = [client.post("/notes/", json=GROCERIES) for _ in range(2)]
-    path = answers[0].headers["Location"]
-    changes = [{"text": "b"}, {"completed": True}, {"text": GROCERIES["text"]}]
-    answers += [client.patch(path, json=change) for change in changes]
-    tags = [answer.headers["ETag"] for answer in answers]
-    assert len(set(tags)) == len(tags)
-    assert client.patch(path, json=GROCERIES).headers["ETag"] == tags[0]
-
-
-def test_the_etag_is_the_same_on_both_databases(
-    on_sqlite: Deployment, on_postgres: Deployment
-) -> None:
-    """The same note, and the same list, has one ETag, wherever it is stored."""
-    on_sqlite.sql("DELETE FROM notes")
-    on_postgres.sql("DELETE FROM notes")
-    body = {"text": "b\u00fcro", "completed": True}
-    note_id = on_sqlite.client.post("/notes/", json=body).json()["id"]
-    insert(on_postgres.sql, {"id": note_id, **body})
-    for path in f"/notes/{note_id}/", "/notes/":
-        answers = [each.client.get(path) for each in (on_sqlite, on_postgres)]
-        assert answers[0].json() == answers[1].json()
-        assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
-
-
-PATCH = ("PATCH", {"text": "b"})
 WRITES: list[tuple[str, Body]] = [
-    PATCH,
-    ("PUT", {"text": "b", "completed": True}),
+    ("PATCH", DONE),
+    ("PUT", {"text": "b"}),
     ("DELETE", None),
 ]
 EACH_WRITE = pytest.mark.parametrize(("method", "body"), WRITES)
-# All forms of the header by one method, and one form by the others.
-MET = ["{tag}", "W/{tag}", '"x", {tag}', '"x",{tag}', '{tag}, "x"', "*", 'W/"x", W/{tag}']
+# A new line stands for another header.
+MET = ["{tag}", "W/{tag}", '"x", {tag}', '{tag},"x"', "*", 'W/"x", W/{tag}', '"x"\n{tag}']
 UNMET = ['"x"', 'W/"x"', '"x", ""', "{bare}", "{upper}", '"*"', "", " ", ","]
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "if_match"),
-    [(*PATCH, form) for form in MET] + [(*write, MET[0]) for write in WRITES[1:]],
-)
+@pytest.mark.parametrize("if_match", MET)
 def test_if_match_lets_a_write_to_that_note_pass(
-    client: TestClient, method: str, body: Body, if_match: str
+    client: TestClient, if_match: str
 ) -> None:
     """A write is done when If-Match is * or names the note's tag, weak or strong, among others."""
-    post_response = client.post("/notes/", json=GROCERIES)
-    path = post_response.headers["Location"]
-    headers = {"If-Match": if_match.format(tag=post_response.headers["ETag"])}
-    response = client.request(method, path, json=body, headers=headers)
-    assert response.status_code == 200
-    assert read_notes(client) == ([{**post_response.json(), **body}] if body else [])
+    written = []
+    for method, body in WRITES:
+        response = client.post("/notes/", json=GROCERIES)
+        path, tag = response.headers["Location"], response.headers["ETag"]
+        headers = [("If-Match", line) for line in if_match.format(tag=tag).split("\n")]
+        answer = client.request(method, path, json=body, headers=headers)
+        assert answer.status_code == 200
+        if body:
+            written.append({**response.json(), **body})
+    assert read_notes(client) == written
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "if_match"),
-    [(*PATCH, form) for form in UNMET] + [(*write, UNMET[0]) for write in WRITES[1:]],
-)
+@pytest.mark.parametrize("if_match", UNMET)
 def test_if_match_that_does_not_name_the_tag_is_412(
-    client: TestClient, method: str, body: Body, if_match: str
+    client: TestClient, if_match: str
 ) -> None:
     """A write is 412 and changes nothing when If-Match names another tag, or none at all."""
-    post_response = client.post("/notes/", json=GROCERIES)
-    path, tag = post_response.headers["Location"], post_response.headers["ETag"]
+    response = client.post("/notes/", json=GROCERIES)
+    path, tag = response.headers["Location"], response.headers["ETag"]
     value = if_match.format(tag=tag, bare=tag.strip('"'), upper=tag.upper())
-    response = client.request(method, path, json=body, headers={"If-Match": value})
-    assert problem(response) == 412
-    assert read_notes(client) == [post_response.json()]
+    for method, body in WRITES:
+        headers = {"If-Match": value}
+        assert problem(client.request(method, path, json=body, headers=headers)) == 412
+    assert read_notes(client) == [response.json()]
 
 
-@EACH_WRITE
 @pytest.mark.parametrize("if_match", ['"x"', "*"])
-def test_if_match_of_a_missing_note_is_404(
-    client: TestClient, method: str, body: Body, if_match: str
-) -> None:
+def test_if_match_of_a_missing_note_is_404(client: TestClient, if_match: str) -> None:
     """A note that is gone is 404 whatever If-Match says."""
-    path = f"/notes/{missing_id(client)}/"
-    response = client.request(method, path, json=body, headers={"If-Match": if_match})
-    assert problem(response) == 404
-
-
-@ONCE
-def test_if_match_may_be_sent_in_two_headers(client: TestClient) -> None:
-    """Two If-Match headers are one list."""
-    post_response = client.post("/notes/", json=GROCERIES)
-    headers = [("If-Match", '"x"'), ("If-Match", post_response.headers["ETag"])]
-    response = client.delete(post_response.headers["Location"], headers=headers)
-    assert response.status_code == 200
+    path, headers = f"/notes/{missing_id(client)}/", {"If-Match": if_match}
+    for method, body in WRITES:
+        assert problem(client.request(method, path, json=body, headers=headers)) == 404
 
 
 @ONCE
 @pytest.mark.parametrize("if_none_match", ["{tag}", "W/{tag}", '"x", {tag}', "*"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_known_note_is_304(client: TestClient, method: str, if_none_match: str) -> None:
+def test_a_known_note_is_304(client: TestClient, if_none_match: str) -> None:
     """A read is 304 without a body while If-None-Match names the note's tag, weak or strong."""
     post_response = client.post("/notes/", json=GROCERIES)
     path, tag = post_response.headers["Location"], post_response.headers["ETag"]
     headers = {"If-None-Match": if_none_match.format(tag=tag)}
-    response = client.request(method, path, headers=headers)
+    response = client.get(path, headers=headers)
     assert (response.status_code, response.content) == (304, b"")
     assert response.headers["ETag"] == tag
     assert response.headers["Cache-Control"] == "no-cache"
     client.patch(path, json={"completed": True})
-    assert client.request(method, path, headers=headers).status_code == (
-        304 if if_none_match == "*" else 200
-    )
+    status = 304 if if_none_match == "*" else 200
+    assert client.get(path, headers=headers).status_code == status
 
 
 # Several at once

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+import httpx2
 import psycopg
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -41,32 +41,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("postgres")
 
 
-def load_main(**variables: str) -> ModuleType:
-    """Return a main.py that is loaded with these variables."""
-    spec = importlib.util.spec_from_file_location("deployed", ROOT / "main.py")
+def load_main(
+    path: Path = ROOT / "main.py", folder: Path = Path("/nowhere"), /, **variables: str
+) -> ModuleType:
+    """Return a main.py that is loaded with these variables, and the .env file of a folder."""
+    spec = importlib.util.spec_from_file_location("deployed", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(folder / "main.py")  # which .env lies beside
     with pytest.MonkeyPatch.context() as patch:
         for name in MAIN_VARIABLES:
-            patch.setenv(
-                name, variables.get(name, "")
-            )  # empty hides what an .env file sets
+            patch.delenv(name, raising=False)
+        for name, value in variables.items():
+            patch.setenv(name, value)
         spec.loader.exec_module(module)
     return module
-
-
-def load_app(**variables: str) -> FastAPI:
-    """Return the app of a main.py that is loaded with these variables."""
-    app: FastAPI = load_main(**variables).app
-    return app
 
 
 @contextmanager
 def open_client(**variables: str) -> Iterator[TestClient]:
     """Lend a client, from another origin, of the service with these variables."""
     with TestClient(
-        load_app(**variables),
+        load_main(**variables).app,
         headers={"Origin": ORIGIN},
         follow_redirects=False,
         raise_server_exceptions=False,
@@ -86,26 +83,20 @@ def connect(url: str) -> Iterator[Callable[[str], Any]]:
         yield connection.execute
 
 
-def split_url(url: str) -> tuple[str, str, str]:
-    """Return the user (and password), the host and the database of a URL."""
-    parts = urlsplit(url)
-    login, _, host = parts.netloc.rpartition("@")
-    return login, host, parts.path.removeprefix("/")
-
-
 @contextmanager
-def create_role(url: str, name: str, password: str, *grants: str) -> Iterator[None]:
-    """Lend a user who has these rights in a database."""
+def create_role(url: str, name: str, password: str, *grants: str) -> Iterator[str]:
+    """Lend the URL of a database for a user who has these rights in it."""
+    place = httpx2.URL(url).copy_with(username=name, password=password)
     with connect(url) as sql:
-        sql(f"DROP ROLE IF EXISTS {name}")
-        sql(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        sql(f'DROP ROLE IF EXISTS "{name}"')
+        sql(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'")
         for grant in grants:
-            sql(f"GRANT {grant} TO {name}")
+            sql(f'GRANT {grant} TO "{name}"')
         try:
-            yield
+            yield str(place)
         finally:
-            sql(f"DROP OWNED BY {name}")
-            sql(f"DROP ROLE {name}")
+            sql(f'DROP OWNED BY "{name}"')
+            sql(f'DROP ROLE "{name}"')
 
 
 class Deployment(NamedTuple):
@@ -128,21 +119,6 @@ def create_note(client: TestClient, **members: str | int) -> dict[str, Any]:
     assert response.status_code == 201
     note: dict[str, Any] = response.json()
     return note
-
-
-def insert(sql: Callable[[str], Any], *notes: dict[str, Any]) -> None:
-    """Store notes past the service; members that are left out are those of GROCERIES."""
-    rows: list[dict[str, Any]] = [{**GROCERIES, **note} for note in notes]
-    literals = [[literal(value) for value in row.values()] for row in rows]
-    values = ", ".join(f"({', '.join(row)})" for row in literals)
-    sql(f"INSERT INTO notes ({', '.join(rows[0])}) VALUES {values}")
-
-
-def literal(value: str | int) -> str:
-    """Return a value as SQL writes it."""
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return str(value).lower()
 
 
 def missing_id(client: TestClient) -> int:
