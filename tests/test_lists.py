@@ -211,6 +211,7 @@ STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
         ("\u00e4R", ["\u00c4RGER", "\u00e4rger"]),
         ("\u0436\u0443\u043a", ["\u0416\u0423\u041a"]),
         ("kilo", ["\u212aILO"]),
+        pytest.param("\U0001f34b" * 1_000, [], id="the longest"),
     ],
 )
 def test_a_search_finds_a_part_in_any_case(

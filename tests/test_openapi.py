@@ -1,18 +1,17 @@
-"""The OpenAPI document says what generators of clients need, and is true of the service."""
+"""The OpenAPI document is true of the service, and ready-made clients work with it."""
 
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
 
-from tests.clients import FOLDER, run
-from tests.fixtures import load_app
+from tests.clients import FOLDER, PACKAGES, install, program, run
+from tests.fixtures import load_main
 from tests.servers import ROOT, Service
-
-EXAMPLES = 10  # of Schemathesis for an operation, beside those of its coverage phase
 
 OPERATIONS = {
     "create_note": ("post", "/notes/"),
@@ -35,15 +34,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def load_document(keys: str = "") -> Any:
-    """Return the document of a service that has these keys."""
-    return json.loads(json.dumps(load_app(API_KEYS=keys).openapi()))
-
-
 @pytest.fixture(scope="module")
 def document() -> Any:
     """The document of a service without keys."""
-    return load_document()
+    return load_main().app.openapi()
 
 
 def find_objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -123,20 +117,65 @@ def test_bodies_and_answers_are_as_a_person_would_write_them(document: Any) -> N
 
 def test_only_a_service_with_keys_documents_them(document: Any) -> None:
     """Where keys are set, the document says that they are sent as Bearer tokens."""
-    document_with_keys = load_document("one,two")
+    document_with_keys = load_main(API_KEYS="one,two").app.openapi()
     schemes = document_with_keys["components"]["securitySchemes"]
     assert schemes == {"key": {"type": "http", "scheme": "bearer"}}
     assert document_with_keys["security"] == [{"key": []}]
     assert "security" not in str(document)
 
 
-def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+# Clients
+
+
+@pytest.fixture(scope="module")
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The service, or an app that a test names."""
+    folder = tmp_path_factory.mktemp("clients")
+    variables = {"DATABASE_URL": f"sqlite:///{folder}/notes.db", "WEB_CONCURRENCY": "1"}
+    app = getattr(request, "param", "main:app")
+    with Service.gunicorn(folder, app, **variables) as service:
+        yield service
+
+
+def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
     """All checks of Schemathesis pass in all its phases, on valid and on invalid requests."""
-    url = f"sqlite:///{tmp_path}/notes.db"
     schemathesis = Path(sys.executable).with_name("schemathesis")
     config = ("--config-file", FOLDER / "schemathesis.toml")
-    cases = ("--checks=all", "--mode=all", f"--max-examples={EXAMPLES}", "--seed=1")
-    with Service.gunicorn(tmp_path, DATABASE_URL=url, WEB_CONCURRENCY="1") as service:
-        place = f"{service.url}/openapi.json"
-        options = (*config, "run", *cases, place)
-        run(tmp_path, schemathesis, *options, PYTHONPATH=str(ROOT))
+    # Ten examples of an operation, beside those of its coverage phase.
+    cases = ("--checks=all", "--mode=all", "--max-examples=10", "--seed=1")
+    options = (*config, "run", *cases, f"{service.url}/openapi.json")
+    run(tmp_path, schemathesis, *options, PYTHONPATH=str(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("service", "client"),
+    [
+        ("main:app", "angular"),
+        ("examples.json_server:app", "react_admin"),
+        ("examples.json_server:app", "refine"),
+    ],
+    indirect=["service"],
+)
+def test_published_clients_work_unmodified(service: Service, client: str) -> None:
+    """A client as npm has it does all of its calls, and shows what a 404 and a 422 say."""
+    install()
+    run(FOLDER, "node", FOLDER / f"{client}.mjs", NOTES_URL=service.url)
+
+
+def test_generated_types_compile_and_work(
+    tmp_path: Path, service: Service, document: Any
+) -> None:
+    """A strict program on the types of the OpenAPI document compiles, and does what they say."""
+    install()
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    copyfile(FOLDER / "typed.mts", tmp_path / "typed.mts")
+    # Without the option a member with a default would have to be sent.
+    options = ("--default-non-nullable", "false", "--output", "schema.mts")
+    run(tmp_path, program("openapi-typescript"), "openapi.json", *options)
+    options = ("--strict", "--skipLibCheck", "--types", "node")
+    target = ("--module", "nodenext", "--target", "es2022")
+    run(tmp_path, program("tsc"), *options, *target, "typed.mts")
+    run(tmp_path, "node", "typed.mjs", NOTES_URL=service.url)

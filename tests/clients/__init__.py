@@ -1,15 +1,12 @@
 """Ready-made clients and linters from npm: how the tests install and run them."""
 
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.servers import ROOT, Service, environment, require_programs
+from tests.servers import environment, require_programs
 
 FOLDER = Path(__file__).parent
 PACKAGES = FOLDER / "node_modules"
@@ -42,19 +39,3 @@ def install() -> None:
 def program(name: str) -> Path:
     """Return the path of a program that one of the packages brings."""
     return PACKAGES / ".bin" / name
-
-
-def write_document(folder: Path) -> Path:
-    """Return a file with the service's OpenAPI document."""
-    script = "import json, main; print(json.dumps(main.app.openapi(), indent=1))"
-    file = folder / "openapi.json"
-    file.write_text(run(ROOT, sys.executable, "-c", script))
-    return file
-
-
-@contextmanager
-def serve(folder: Path, app: str = "main:app") -> Iterator[Service]:
-    """Lend the service on an empty database in a folder."""
-    url = f"sqlite:///{folder}/notes.db"
-    with Service.gunicorn(folder, app, DATABASE_URL=url, WEB_CONCURRENCY="1") as service:
-        yield service
