@@ -1014,26 +1014,25 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers, method = dict(scope["headers"]), scope["method"]
-        if method == "HEAD":
-            method = "GET"  # the server knows, and leaves the body out
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server leaves the body out
+        headers = dict(scope["headers"])
         inner = self.app
         if b"transfer-encoding" in headers:  # so its length is not known yet
             inner = self.limited
+        # Of a declared length the limit's own answer would be plain text.
         if int(headers.get(b"content-length", 0)) > settings.MAX_BODY_BYTES:
             inner = problem(413)
-        if not self.is_allowed(scope, headers):
+        if self.keys and not self.is_allowed(scope, headers):
             inner = problem(401, headers={"WWW-Authenticate": "Bearer"})
-        await inner({**scope, "method": method}, receive, send)
+        await inner(scope, receive, send)
 
     def is_allowed(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         """Tell whether a request has a key, or needs none (RFC 6750, 2.1)."""
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
-        if not self.keys or path in OPEN_PATHS:
-            return True
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
         is_key = hashlib.sha256(key.strip()).digest() in self.keys
-        return scheme.lower() == b"bearer" and is_key
+        return path in OPEN_PATHS or (scheme.lower() == b"bearer" and is_key)
 
 
 class CORS(CORSMiddleware):

@@ -24,23 +24,6 @@ ORIGIN = "https://app.example"
 GROCERIES = {"text": "Get Groceries from the store", "completed": False}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark of tests that need a Postgres server."""
-    config.addinivalue_line("markers", "postgres: a test that needs a Postgres server")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a Postgres server, by a fixture or by a parameter."""
-    for item in items:
-        names = set(getattr(item, "fixturenames", []))
-        callspec = getattr(item, "callspec", None)
-        if callspec:
-            names.update(map(str, callspec.params.values()))
-        if names & {"postgres", "on_postgres"}:
-            item.add_marker("postgres")
-
-
 def load_main(
     path: Path = ROOT / "main.py", folder: Path = Path("/nowhere"), /, **variables: str
 ) -> ModuleType:
@@ -119,13 +102,6 @@ def create_note(client: TestClient, **members: str | int) -> dict[str, Any]:
     assert response.status_code == 201
     note: dict[str, Any] = response.json()
     return note
-
-
-def missing_id(client: TestClient) -> int:
-    """Return the id of a note that is gone."""
-    note_id: int = create_note(client)["id"]
-    client.delete(f"/notes/{note_id}/")
-    return note_id
 
 
 def read_notes(client: TestClient) -> list[dict[str, Any]]:

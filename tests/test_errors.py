@@ -10,7 +10,6 @@ from tests.fixtures import (
     GROCERIES,
     ONCE,
     create_note,
-    missing_id,
     problem,
     read_notes,
 )
@@ -20,6 +19,7 @@ LARGEST_ID = 2**63 - 1
 LIMIT = 1_048_576
 
 Body = dict[str, Any] | None
+Headers = dict[str, str]
 
 CALLS: list[tuple[str, Body]] = [
     ("GET", None),
@@ -31,7 +31,7 @@ CALLS: list[tuple[str, Body]] = [
 
 
 def send(
-    client: TestClient, method: str, content: Any, headers: dict[str, str], fields: str
+    client: TestClient, method: str, content: Any, headers: Headers, fields: str
 ) -> int:
     """Return the status of a body that is refused, once no note has come of it."""
     note = create_note(client)
@@ -51,11 +51,15 @@ def test_an_unknown_path_is_404(client: TestClient) -> None:
 
 @pytest.mark.parametrize(("method", "body"), CALLS)
 def test_a_missing_note_is_404(client: TestClient, method: str, body: Body) -> None:
-    """Every verb on a note that is gone answers 404, names its id and makes no note."""
-    for note_id in (missing_id(client), 2**31, LARGEST_ID):
-        response = client.request(method, f"/notes/{note_id}/", json=body)
-        assert problem(response) == 404
-        assert str(note_id) in response.json()["detail"]
+    """Every verb on a note that is gone is 404 with its id, whatever If-Match says."""
+    deleted = create_note(client)["id"]
+    client.delete(f"/notes/{deleted}/")
+    for note_id in (deleted, 2**31, LARGEST_ID):
+        for headers in ({}, {"If-Match": '"x"'}, {"If-Match": "*"}):
+            path = f"/notes/{note_id}/"
+            response = client.request(method, path, json=body, headers=headers)
+            assert problem(response) == 404
+            assert str(note_id) in response.json()["detail"]
     assert read_notes(client) == []
 
 
@@ -145,8 +149,8 @@ def test_an_error_costs_no_more_than_reading_it(client: TestClient) -> None:
     ],
     ids=str,
 )
-def test_a_body_that_is_not_declared_as_json_is_415(
-    client: TestClient, headers: dict[str, str]
+def test_what_is_not_declared_as_json_is_415(
+    client: TestClient, headers: Headers
 ) -> None:
     """A body whose Content-Type is missing or another, or that is compressed, is 415."""
     for method in ("POST", "PUT", "PATCH"):
@@ -164,9 +168,7 @@ def test_a_body_that_is_not_declared_as_json_is_415(
     ],
     ids=str,
 )
-def test_a_body_may_be_declared_as_http_allows(
-    client: TestClient, headers: dict[str, str]
-) -> None:
+def test_json_is_declared_as_http_allows(client: TestClient, headers: Headers) -> None:
     """A media type has parameters and any case, and a body's own form is no compression."""
     path = f"/notes/{create_note(client)['id']}/"
     response = client.patch(path, content=b'{"text": "a"}', headers=headers)

@@ -7,20 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures import open_client
 from tests.servers import Postgres
-
-fuzz = settings(
-    max_examples=300,
-    derandomize=True,  # so that each run tries the same
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-
 
 # What requests are made of: most is nearly right, so that it gets far, and the rest is anything.
 
@@ -47,7 +38,6 @@ NEWEST, SEEN = "-NEWEST-", b"-SEEN-"
 
 LETTERS = st.characters() | st.sampled_from("\0\"'\\%_/;-$\u0130\xdf\u03c2\u2028\ud800")
 TEXTS = st.text(LETTERS, max_size=20)
-LONG_TEXTS = st.builds(str.__mul__, st.sampled_from("a\0\u20ac"), st.just(65_537))
 NUMBERS = st.integers(-2, 120).map(str)
 NUMBERS |= choose("1.0 +1 1_0 1e3 01 -0 NaN 2147483648 9223372036854775808 \u0663")
 WORDS = choose("id -id text -text completed true false True 1 id,text")
@@ -57,32 +47,32 @@ PARAMETERS = st.tuples(prefer(NAMES, TEXTS), prefer(NUMBERS | WORDS, TEXTS))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
 NOTES = st.fixed_dictionaries(
-    {"text": prefer(TEXTS, JSON, LONG_TEXTS)},
+    {"text": prefer(TEXTS, JSON)},
     optional={"completed": prefer(st.booleans(), JSON), "id": JSON, "extra": JSON},
 )
 DOCUMENTS = st.builds(json.dumps, prefer(NOTES, JSON), ensure_ascii=st.booleans())
 BODIES = prefer(
     DOCUMENTS.map(encode),
     DOCUMENTS.map(lambda text: encode(text)[:-3]),
-    DOCUMENTS.map(lambda text: encode('{"text":' * 1_000 + text)),
     DOCUMENTS.map(lambda text: text.encode("utf-16", "surrogatepass")),
     st.binary(max_size=40),
 )
 
-LISTS = choose("/notes/ /notes")
-IDS = prefer(st.just(NEWEST), NUMBERS)
-NOTE_PATHS = st.builds("/notes/{}{}".format, IDS, st.sampled_from(["/", ""]))
-PATHS = choose("/ /livez /readyz /openapi.json /notes/1/2/") | TEXTS.map("/{}".format)
 METHODS = choose("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE QUERY BREW")
+LISTS = choose("/notes/ /notes")
+NOTE_PATHS = prefer(st.just(NEWEST), NUMBERS).map("/notes/{}/".format)
+PATHS = choose("/ /livez /readyz /openapi.json /notes/1/2/") | TEXTS.map("/{}".format)
 CALLS = prefer(
     st.tuples(choose("GET POST"), LISTS)
     | st.tuples(choose("GET PUT PATCH DELETE"), NOTE_PATHS),
     st.tuples(METHODS, NOTE_PATHS | LISTS | PATHS),
 )
-TYPES = st.sampled_from([b"application/merge-patch+json", b"text/plain", b"json", b"/"])
 HEADERS = st.tuples(
     choose("If-Match If-None-Match Origin Accept Content-Encoding Authorization Range"),
     prefer(st.sampled_from([SEEN, b"*", b'W/"a", "b"', b"null"]), st.binary(max_size=20)),
+)
+TYPES = prefer(
+    st.just(b"application/json"), st.just(b"text/plain"), st.binary(max_size=9)
 )
 CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")  # which would end a header
 
@@ -93,8 +83,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     method, path = draw(CALLS)
     parameters = draw(st.lists(PARAMETERS, max_size=3))
     query = urlencode([(encode(name), encode(value)) for name, value in parameters])
-    types = prefer(st.just(b"application/json"), TYPES, st.binary(max_size=10))
-    headers = [("Content-Type", draw(types)), *draw(st.lists(HEADERS, max_size=2))]
+    headers = [("Content-Type", draw(TYPES)), *draw(st.lists(HEADERS, max_size=2))]
     return {
         "method": method,
         "url": f"http://testserver{quote_from_bytes(encode(path))}?{query}",
@@ -108,7 +97,8 @@ def test_no_request_breaks_the_service(tmp_path: Path, postgres: Postgres) -> No
     statuses: Counter[int] = Counter()
     newest, seen = "1", b"*"
 
-    @fuzz
+    # Derandomized, so that each run tries the same.
+    @settings(max_examples=300, derandomize=True, database=None, deadline=None)
     @given(requests())
     def ask_both(request: dict[str, Any]) -> None:
         nonlocal newest, seen

@@ -45,23 +45,22 @@ def sort_notes(notes: Notes, sort: str) -> Notes:
 @pytest.fixture
 def seven_notes(client: TestClient) -> Notes:
     """Seven notes, oldest first: some texts and some ticks are the same."""
-    ticks = [True, False, True, False, False, True, True]
     texts = ["b", "a", "d", "c", "b", "", "a"]
     return [
-        create_note(client, text=text, completed=completed)
-        for text, completed in zip(texts, ticks, strict=True)
+        create_note(client, text=text, completed=place in (0, 2, 5, 6))
+        for place, text in enumerate(texts)
     ]
 
 
 # Pages
 
 
-@pytest.mark.parametrize("skip", [0, 1, 6, 7, LARGEST])
-def test_a_page_is_a_slice(client: TestClient, seven_notes: Notes, skip: int) -> None:
+@pytest.mark.parametrize("first", [0, 1, 6, 7, LARGEST])
+def test_a_page_is_a_slice(client: TestClient, seven_notes: Notes, first: int) -> None:
     """A page is the slice of the list that skip and take name; past the end it is empty."""
     for take in (0, 1, 7, 100):
-        page = client.get("/notes/", params={"skip": skip, "take": take})
-        assert (page.status_code, page.json()) == (200, seven_notes[skip : skip + take])
+        page = client.get(f"/notes/?skip={first}&take={take}")
+        assert (page.status_code, page.json()) == (200, seven_notes[first : first + take])
 
 
 def test_a_page_has_twenty_notes_and_up_to_a_thousand(deployment: Deployment) -> None:
@@ -100,9 +99,7 @@ BOUNDS = [
 @pytest.mark.parametrize(
     ("name", "value"), [pytest.param(*bound, id="=".join(bound)[:24]) for bound in BOUNDS]
 )
-def test_a_parameter_out_of_bounds_is_422(
-    client: TestClient, name: str, value: str
-) -> None:
+def test_a_wrong_parameter_is_422(client: TestClient, name: str, value: str) -> None:
     """A parameter that is unknown, or out of its type or bounds, is 422; it is never clamped."""
     assert problem(client.get("/notes/", params={name: value}), name) == 422
 
@@ -128,9 +125,7 @@ def test_a_422_says_what_is_wrong(
 
 
 @ONCE
-def test_the_last_of_a_repeated_parameter_counts(
-    client: TestClient, seven_notes: Notes
-) -> None:
+def test_the_last_parameter_counts(client: TestClient, seven_notes: Notes) -> None:
     """Of a parameter that is repeated the last value is taken, by the page and by its link."""
     pages = read_pages(client, "/notes/?take=x&take=1&take=5")
     assert [page.json() for page in pages] == [seven_notes[:5], seven_notes[5:]]
@@ -142,9 +137,7 @@ def test_the_last_of_a_repeated_parameter_counts(
 @pytest.mark.parametrize(
     "sort", ["id", "-id", "text", "-text", "completed", "-completed"]
 )
-def test_a_walk_sees_each_note_once(
-    client: TestClient, seven_notes: Notes, sort: str
-) -> None:
+def test_a_walk_by_link(client: TestClient, seven_notes: Notes, sort: str) -> None:
     """Whoever follows Link from any skip on sees every note once, in order, on full pages."""
     for take, first in ((1, 0), (3, 0), (7, 0), (2, 1)):
         path = f"/notes/?sort={sort}&skip={first}&take={take}"
@@ -154,14 +147,11 @@ def test_a_walk_sees_each_note_once(
         assert all(len(page) == take for page, _ in pairwise(pages))
 
 
-LAST_PAGES = ["take=7", "skip=5&take=2", "skip=7", "take=0", "completed=true&take=4"]
-
-
-@pytest.mark.parametrize("query", [*LAST_PAGES, "q=zz"])
 @pytest.mark.usefixtures("seven_notes")
-def test_the_last_page_has_no_link(client: TestClient, query: str) -> None:
+def test_the_last_page_has_no_link(client: TestClient) -> None:
     """A page that nothing follows, and an empty one, has no Link."""
-    assert "Link" not in client.get(f"/notes/?{query}").headers
+    for query in ("take=7", "skip=5&take=2", "skip=7", "take=0", "completed=true&take=4"):
+        assert "Link" not in client.get(f"/notes/?{query}").headers, query
 
 
 @ONCE
@@ -214,9 +204,7 @@ STORED = ["100%", "a_b", "axb", "c:\\d", "c:/d", *CASES_OF_LETTERS, ""]
         pytest.param("\U0001f34b" * 1_000, [], id="the longest"),
     ],
 )
-def test_a_search_finds_a_part_in_any_case(
-    client: TestClient, part: str, matches: list[str]
-) -> None:
+def test_a_search_ignores_case(client: TestClient, part: str, matches: list[str]) -> None:
     """A search finds the texts with that part, whatever its case; no character is a wildcard."""
     for text in STORED:
         create_note(client, text=text)
@@ -227,7 +215,7 @@ def test_a_search_finds_a_part_in_any_case(
 INDEXES = "SELECT indexname FROM pg_indexes WHERE tablename = 'notes' ORDER BY indexname"
 
 
-def test_a_search_uses_the_index(postgres: Postgres) -> None:
+def test_a_search_on_postgres_uses_the_index(postgres: Postgres) -> None:
     """The table comes with a trigram index, and a search uses it."""
     if not postgres.has_trigrams():
         skip("this Postgres has no pg_trgm")
@@ -243,7 +231,7 @@ def test_a_search_uses_the_index(postgres: Postgres) -> None:
     assert int(postgres.sql(scans, "search"))
 
 
-def test_a_search_scans_where_the_index_is_refused(
+def test_a_search_on_postgres_scans_where_the_index_is_refused(
     postgres: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A user who may not create the extension gets one line in the log, and finds notes."""
