@@ -43,7 +43,6 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import RedirectResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
@@ -66,7 +65,7 @@ def split_list(value: str) -> list[str]:
 
 
 def split_origins(value: str) -> list[str]:
-    """Return the origins of such a list; ValueError if one is none that a browser sends."""
+    """Return such a list's origins; ValueError if one is none that a browser sends."""
     origins = split_list(value)
     if origins == ["*"] or all(map(ORIGIN.fullmatch, origins)):
         return origins
@@ -113,7 +112,7 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """DATABASE_URL, or the tutorial's if that is unset and one of its variables is not."""
+        """DATABASE_URL, or, if it is unset, what the tutorial makes of its variables."""
         names = self.model_fields_set
         if "DATABASE_URL" in names or not any(name.islower() for name in names):
             return self.DATABASE_URL
@@ -184,10 +183,7 @@ ETags = Annotated[Sequence[str], Header(description="One or more ETags, or *.")]
 
 
 class NoteIn(BaseModel):
-    """A note to be stored.
-
-    Other members of the body are ignored, as clients send back what they were sent.
-    """
+    """A note to be stored. Other members of the body are ignored."""
 
     model_config = ConfigDict(strict=True)
 
@@ -301,10 +297,7 @@ def table_definitions(dialect: Any) -> list[str]:
 
 
 class SQLite:
-    """A file, with a connection for reads, one for writes and one for scans.
-
-    So a read waits for nobody's fsync. One for each request would cost three times as much.
-    """
+    """A file, with a connection for reads, one for writes and one for scans."""
 
     dialect: Any = sa.make_url("sqlite+aiosqlite://").get_dialect()()
     patience = settings.DB_TIMEOUT  # seconds to try again for, while it is locked
@@ -337,8 +330,8 @@ class SQLite:
             self.stat_at_open = self.file.stat()
             for each in (self.reads, self.writes, self.scans):
                 raw: Any = each.raw_connection
-                # to_notes() decodes: where sqlite3 cannot, it leaves its statement open, and
-                # with it an old snapshot, or a transaction.
+                # to_notes() decodes. Where sqlite3 cannot, it leaves a statement open, and
+                # so an old snapshot or a transaction.
                 raw.text_factory = bytes
                 await raw.create_function("has_part", 2, has_part)
             yield
@@ -460,11 +453,7 @@ class Postgres:
         return self.pool.connection()
 
     async def connect(self, *_: Any, **__: Any) -> Any:
-        """Return a connection to the first host that gives one, each in its share of time.
-
-        The host that gave the last one is asked first, as a primary that comes back from
-        a failover may not know yet that it is none.
-        """
+        """Return a connection to the first host that gives one in its share of time."""
         failures = []
         for host in list(self.hosts):
             try:
@@ -473,6 +462,7 @@ class Postgres:
             except Exception as error:  # whatever asyncpg makes of a peer's words
                 failures.append(f"{host}: {error!r}")
             else:
+                # Asked first from now on, as an old primary may come back as one.
                 self.hosts.remove(host)
                 self.hosts.insert(0, host)
                 return raw
@@ -497,10 +487,9 @@ class Postgres:
         """Leave a connection as it is: no request sets state; a reset is a round trip."""
 
     async def prepare(self, raw: Any) -> None:
-        """Make the tables that are missing, and, if the user may, the index for searches.
+        """Make the tables that are missing, with an index for searches if the user may.
 
-        It runs until it has succeeded once. A table that is dropped later is not made
-        again, as a restore may be under way.
+        That is done once: who drops a table later may be restoring it.
         """
         names = [table.name for table in metadata.sorted_tables]
         found = "SELECT count(to_regclass(name)) FROM unnest($1::text[]) AS name"
@@ -664,10 +653,7 @@ READ = compile_statement(sa.select(*RETURNED).where(HAS_ID))
 
 @cache
 def write_statement(names: frozenset[str] | None, is_guarded: bool) -> Statement:
-    """Return the statement that changes columns of a note, or, for None, deletes it.
-
-    Guarded, it does so only if the note has the values that were read.
-    """
+    """Return the statement that changes columns of a note, or, for None, deletes it."""
     query: Any = sa.delete(notes)
     if names is not None:
         # PATCH {}: the id to itself, as UPDATE sets at least one column.
@@ -714,7 +700,7 @@ NOTES = TypeAdapter(list[Note])
 
 
 class Page(NamedTuple):
-    """A page of a list, whether another one follows, and how many notes all pages have."""
+    """A page of a list, whether another follows, and how many notes all pages have."""
 
     items: list[Note]
     has_next: bool
@@ -852,7 +838,7 @@ async def answer_bug(request: Request, error: Exception) -> Response:
 
 
 async def refuse_input(request: Request, error: Any) -> Response:
-    """Answer what is wrong with parameters or a body, each under its name; ten at most."""
+    """Answer what is wrong with parameters or a body, ten things at most, by name."""
     errors: dict[str, str] = {}
     for each in error.errors()[:10]:
         where, *place = each["loc"]
@@ -960,14 +946,12 @@ class LeanRoute(APIRoute):
 
 
 def read_query(request: Request, model: Any) -> dict[str, str]:
-    """Return a query's parameters, the last of each name; refuse those that no field has.
-
-    pydantic would refuse them, too, but list all of 12,000, which takes 0.4 s.
-    """
+    """Return a query's parameters, the last of each name; refuse unknown ones."""
     known = ", ".join(model.model_fields)
     if len(request.scope["query_string"]) > 16_384:  # q takes 12,000 at most
         raise HTTPException(422, f"The query is too long; its parameters are: {known}.")
     query = dict(request.query_params.multi_items())
+    # pydantic would refuse them, too, but list them all.
     unknown = [name for name in query if name not in model.model_fields]
     if unknown:
         reason = f"is not a parameter here; these are: {known}"
@@ -998,10 +982,7 @@ OPEN_PATHS = {"/", "/livez", "/readyz", "/docs", "/redoc", "/openapi.json"}
 
 
 class Edge:
-    """The middleware around the app, within that of CORS.
-
-    It asks for a key, refuses large bodies, and answers HEAD like GET.
-    """
+    """The middleware for keys, large bodies, and HEAD, which is answered like GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -1036,20 +1017,15 @@ class Edge:
 
 
 class CORS(CORSMiddleware):
-    """Starlette's, which also logs the origins that it refuses."""
+    """Starlette's, which also logs each origin that it refuses, once."""
 
-    def is_allowed_origin(self, origin: str) -> bool:
+    @lru_cache(maxsize=100)  # noqa: B019  # this object lives as long as the process
+    def is_allowed_origin(self, origin: str) -> bool:  # pyright: ignore  # cached
         """Tell whether pages of an origin may read answers."""
         is_allowed = super().is_allowed_origin(origin)
         if not is_allowed:
-            log_origin(origin)
+            log.warning("CORS refuses pages of %r: add it to CORS_ORIGINS", origin)
         return is_allowed
-
-
-@lru_cache(maxsize=100)  # so that each is logged once
-def log_origin(origin: str) -> None:
-    """Log an origin that is refused."""
-    log.warning("CORS refuses pages of %r: add it to CORS_ORIGINS", origin)
 
 
 def openapi() -> dict[str, Any]:
@@ -1187,7 +1163,7 @@ async def readyz() -> dict[str, str]:
 @app.get("/", include_in_schema=False)
 async def redirect_to_docs(request: Request) -> Response:
     """Redirect to the documentation."""
-    return RedirectResponse(f"{request.scope['root_path']}/docs")
+    return Response(None, 307, {"Location": f"{request.scope['root_path']}/docs"})
 
 
 # FastAPI's own routes come last, as all before a request's own are tried: 4 % of a read.

@@ -1,6 +1,7 @@
 """Requests that nobody would write: none is a 5xx, and both databases answer all alike."""
 
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from tests.fixtures import open_client
 from tests.servers import Postgres
+
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "300"))
 
 # What requests are made of: most is nearly right, so that it gets far, and the rest is anything.
 
@@ -98,7 +101,7 @@ def test_no_request_breaks_the_service(tmp_path: Path, postgres: Postgres) -> No
     newest, seen = "1", b"*"
 
     # Derandomized, so that each run tries the same.
-    @settings(max_examples=300, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=REQUESTS, derandomize=True, database=None, deadline=None)
     @given(requests())
     def ask_both(request: dict[str, Any]) -> None:
         nonlocal newest, seen

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from shutil import copyfile
@@ -241,21 +241,12 @@ def test_listed_origins_may_read(
                 assert "Origin" in answer.headers["Vary"].split(", ")
                 if origin in own:
                     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
-    refused = [line for line in caplog.messages if "CORS_ORIGINS" in line]
-    assert refused == [
-        f"CORS refuses pages of {o!r}: add it to CORS_ORIGINS" for o in others
-    ]
+    assert all(caplog.text.count(f"refuses pages of {each!r}") == 1 for each in others)
 
 
 # Input
 
-SQL = [
-    "'; DROP TABLE notes; --",
-    '" OR ""="',
-    "1) OR (1=1",
-    "$1 :text ? %(text)s",
-    "\\'/_",
-]
+SQL = ["'; DROP TABLE notes; --", '" OR ""="', "1) OR (1=1", "$1 :a ? %(a)s", "\\'/_"]
 
 
 def test_sql_stays_data(client: TestClient) -> None:
@@ -324,6 +315,20 @@ def test_unknown_parameters_leave_the_memory_as_it_was(service: Service) -> None
             assert b"skip, take, sort, after, count, completed, q" in response.read(1_000)
     assert time.monotonic() - start_time < 25
     assert process.memory_info().rss - start_memory < 30 * MEGABYTE
+
+
+def test_slow_clients_hold_no_connection(postgres: Postgres, tmp_path: Path) -> None:
+    """While clients are silent, or send their headers or bodies slowly, others are served."""
+    url = postgres.create_database("slow")
+    head = POST + b"Content-Length: 100\r\n\r\n"
+    with (
+        Service.python(tmp_path, DATABASE_URL=url, POOL_SIZE="1") as service,
+        ExitStack() as stack,
+    ):
+        for start in (b"", b"GET /no", head, head + b'{"text": ') * 25:
+            stack.enter_context(connect(service)).sendall(start)
+        for _ in range(20):
+            assert httpx2.get(f"{service.url}/notes/").status_code == 200
 
 
 # Leaks
