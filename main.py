@@ -344,8 +344,8 @@ class SQLite:
                     return self.writes
                 return self.scans if statement.is_scan else self.reads
         raise sqlite3.OperationalError(
-            f"{self.file} was replaced: stop all workers, delete {self.file.name}-wal"
-            f" and {self.file.name}-shm, and start again"
+            f"{self.file} was replaced or deleted: stop all workers, delete"
+            f" {self.file.name}-wal and {self.file.name}-shm, and start again"
         )
 
     async def prepare(self, raw: Any) -> None:

@@ -134,6 +134,7 @@ def problem(response: Response, *fields: str) -> int:
         "Access-Control-Expose-Headers": "Location, Link, ETag, X-Total-Count, Retry-After",
     }
     assert {name: response.headers.get(name) for name in expected} == expected
+    assert response.headers.get("Retry-After") == ("1" if status == 503 else None)
     return status
 
 

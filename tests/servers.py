@@ -25,9 +25,11 @@ MAIN_VARIABLES = list(main.Settings.model_fields)
 
 
 def skip(reason: str) -> NoReturn:
-    """Skip the calling test, or fail it where skips are forbidden."""
+    """Skip the calling test or module, or fail it where skips are forbidden."""
     # .ci/run, which installs all that is needed, forbids them.
-    (pytest.fail if os.environ.get("NO_SKIPS") == "1" else pytest.skip)(reason)
+    if os.environ.get("NO_SKIPS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def require_programs(*programs: str) -> None:

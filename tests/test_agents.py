@@ -17,11 +17,15 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mcp import Client, StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
 
 from tests.fixtures import ORIGIN, problem
 from tests.servers import ROOT, Service, free_port, require_programs, skip
+
+try:
+    from mcp import Client, StdioServerParameters, stdio_client
+    from mcp.client.streamable_http import streamable_http_client
+except ModuleNotFoundError:
+    skip("not installed: examples/requirements-agents.txt")
 
 T = TypeVar("T")
 APP = "examples.agents:app"

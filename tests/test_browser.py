@@ -60,18 +60,20 @@ def fetch(page: Page, url: str, **options: Any) -> Any:
 def test_headers_are_readable(page: Page, api: Api) -> None:
     """A page of any origin reads ETag, Location, Link and X-Total-Count."""
     url = f"{api.url}/notes/"
-    created = fetch(page, url, method="POST", headers=JSON, body='{"text": "fix tap"}')
+    created = fetch(
+        page, url, method="POST", headers=JSON, body='{"text": "seen: fix tap"}'
+    )
     path = f"/notes/{created['body']['id']}/"
     note = fetch(page, api.url + path)
     assert created["headers"].keys() - SAFELISTED == {"etag", "location"}
     assert created["headers"]["etag"] == note["headers"]["etag"]
     assert created["headers"]["location"] == path
-    api.add("buy soap")
-    first = fetch(page, f"{url}?take=1&count=true")
+    api.add("seen: buy soap")
+    first = fetch(page, f"{url}?q=seen&take=1&count=true")
     assert first["headers"].keys() - SAFELISTED == {"etag", "link", "x-total-count"}
     target = first["headers"]["link"].removeprefix("<").partition(">")[0]
-    second = fetch(page, str(httpx2.URL(f"{url}?take=1").join(target)))
-    assert [note["text"] for note in second["body"]] == ["buy soap"]
+    second = fetch(page, str(httpx2.URL(url).join(target)))
+    assert [note["text"] for note in second["body"]] == ["seen: buy soap"]
 
 
 def test_a_cached_note_is_asked_for_again(page: Page, api: Api) -> None:

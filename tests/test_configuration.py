@@ -152,6 +152,7 @@ def test_blanks_are_no_part_of_a_value() -> None:
     empty = load_main(**dict.fromkeys(MAIN_VARIABLES, "")).settings
     assert empty.model_dump() == load_main().settings.model_dump()
     assert empty.url == "sqlite:///./notes.db"
+    assert load_main(ssl_mode="required").settings.url.endswith("?sslmode=require")
     variables = {"DATABASE_URL": f" {SERVER}/notes\r\n", "POOL_SIZE": "3\t"}
     settings = load_main(**variables).settings
     assert (settings.url, settings.POOL_SIZE) == (f"{SERVER}/notes", 3)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from tests.servers import (
     Service,
     free_port,
     require_programs,
+    skip,
     start_postgres,
     wait_until,
 )
@@ -253,6 +255,8 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
 
 def test_every_list_of_all_extras_is_live(tmp_path: Path) -> None:
     """With all extras, a list of products and json-server's queries are streams as well."""
+    if not find_spec("mcp"):
+        skip("not installed: examples/requirements-agents.txt")
     with (
         start(tmp_path, "examples.all:app") as service,
         watch(service, "/products/?min_price=1&max_price=5") as products,
