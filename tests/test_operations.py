@@ -229,7 +229,7 @@ def test_a_dump_is_restored_into_an_empty_database(
 def test_each_night_there_is_a_backup(postgres: Postgres, tmp_path: Path) -> None:
     """The script for cron leaves a backup of either database, which holds its notes."""
     (script,) = read_blocks(OPERATIONS, "Every night", "sh")
-    for folder in ("/etc", "/var/backups/notes", "/srv/notes"):
+    for folder in ("/etc", "/var/backups/notes", "/var/lib/notes"):
         script = script.replace(folder, str(tmp_path))
     url = postgres.create_database("nightly")
     for database in (url, ""):
