@@ -12,15 +12,7 @@ pytest_plugins = ["tests.fixtures"]
 
 
 # Where several tests run at a time, these begin, and no other waits for them at the end.
-LONGEST = (
-    "readme",
-    "faults",
-    "fleet",
-    "browser",
-    "broken_databases",
-    "starvation",
-    "live",
-)
+LONGEST = ["readme", "faults", "browser", "broken_databases", "starvation", "live"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,125 +1,172 @@
-"""Clients of a service under test: many at once, and many all the time."""
+"""Clients of a service under test, which make calls over and over."""
 
-import asyncio
-import itertools
+import json
+import os
+import random
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from typing import Any, NamedTuple, Self
 
-import httpx2
-
-from tests.fixtures import ORIGIN, problem
 from tests.servers import Service, wait_until
 
+WRITES = 100 * int(os.environ.get("SOAK", "1"))  # before and after each fault
 UNREACHABLE = "unreachable"  # in place of a status: there was no connection
 CUT_OFF = "cut off"  # in place of a status: the connection ended before the answer came
 
-Answers = list[httpx2.Response]
+
+class Reply(NamedTuple):
+    """What came back to a request, and the times of both on one clock."""
+
+    method: str
+    start: float
+    end: float
+    status: str  # or UNREACHABLE, or CUT_OFF
+    content: Any = None
+    tag: str | None = None
 
 
-class Crowd:
-    """Requests that are under way together, each on a connection of its own."""
-
-    def __init__(self, service: Service) -> None:
-        """Name the service."""
-        self.client = httpx2.Client(
-            base_url=service.url,
-            headers={"Origin": ORIGIN},
-            timeout=30,
-            limits=httpx2.Limits(max_connections=None),
-        )
-        self.threads = ThreadPoolExecutor(100)
-        self.futures: list[Future[httpx2.Response]] = []
-
-    def __enter__(self) -> Self:
-        """Lend the clients."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Wait for all answers, and close the connections."""
-        self.threads.shutdown()
-        self.client.close()
-
-    def post(self, *texts: str) -> None:
-        """Send a POST for each text."""
-        for text in texts:
-            self.futures.append(
-                self.threads.submit(self.client.post, "/notes/", json={"text": text})
-            )
-
-    def get(self, *paths: str) -> None:
-        """Send a GET for each path."""
-        self.futures += [self.threads.submit(self.client.get, path) for path in paths]
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all are answered."""
-        return all(future.done() for future in self.futures)
-
-    def answers(self) -> Answers:
-        """Wait for all answers, and return them in the order of their requests."""
-        futures, self.futures = self.futures, []
-        return [future.result() for future in futures]
+def send(
+    connection: HTTPConnection,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    **headers: str,
+) -> None:
+    """Send a request, and do not wait for its answer."""
+    content = None if body is None else json.dumps(body)
+    headers["Content-Type"] = "application/json"
+    connection.request(method, path, content, headers)
 
 
-def statuses(answers: Answers) -> dict[int, int]:
-    """Return how often each status was the answer."""
-    return dict(Counter(answer.status_code for answer in answers))
+def receive(connection: HTTPConnection) -> tuple[str, Any, str | None]:
+    """Wait for the answer to what was sent; return its status, its JSON and its tag."""
+    response = connection.getresponse()
+    content = response.read()
+    if response.status not in (200, 201):
+        return str(response.status), None, None
+    return str(response.status), json.loads(content), response.headers["ETag"]
 
 
-def are_refusals(answers: Answers) -> bool:
-    """Tell whether all answers are 503 and say when to come again."""
-    problems = {
-        (problem(answer), answer.headers.get("Retry-After")) for answer in answers
-    }
-    return problems == {(503, "1")}
+class Clients:
+    """Clients that make calls over and over, each on its own connection, one at a time."""
 
-
-def slowest(answers: Answers) -> float:
-    """Return how many seconds the slowest answer took."""
-    return max(answer.elapsed.total_seconds() for answer in answers)
-
-
-class Load:
-    """Sixteen clients that write and read all the time; each text that they write is unique."""
-
-    def __init__(self, service: Service) -> None:
-        """Name the service."""
-        self.url = service.url
-        self.name = uuid.uuid4().hex
-        self.write_answers: dict[str, str] = {}  # of each text
-        self.writes: Counter[str] = Counter()  # how often each answer was given
-        self.reads: Counter[str] = Counter()
-        self.failed_reads: list[float] = []  # the times at which they failed
-        self.slowest = 0.0
+    def __init__(self, service: Service, number: int = 1, pause: float = 0) -> None:
+        self.port, self.pause = service.port, pause
+        self.replies: list[Reply] = []  # without content
         self.stop_event = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self.threads = [threading.Thread(target=self._run) for _ in range(number)]
 
     def __enter__(self) -> Self:
-        """Start the clients."""
-        self.thread.start()
+        for thread in self.threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let each client finish its round, and end."""
         self.stop_event.set()
-        self.thread.join()
+        for thread in self.threads:
+            thread.join()
 
-    def wait_for_writes(self, writes: int) -> None:
-        """Wait until so many more writes are acknowledged."""
-        target = self.writes["201"] + writes
-        wait_until(
-            lambda: self.writes["201"] >= target, 120, f"{writes} acknowledged writes"
-        )
+    def _run(self) -> None:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            while not self.stop_event.wait(self.pause):
+                self.make_calls(connection)
+
+    def make_calls(self, connection: HTTPConnection) -> None:
+        """Make the calls that a client repeats."""
+        raise NotImplementedError
+
+    def call(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        **headers: str,
+    ) -> Reply:
+        """Make a call, and return what came back."""
+        start = time.monotonic()
+        try:
+            send(connection, method, path, body, **headers)
+            answer = receive(connection)
+        except ConnectionRefusedError:
+            answer = UNREACHABLE, None, None
+            time.sleep(0.02)  # come again a little later
+        except (OSError, HTTPException):
+            answer = CUT_OFF, None, None
+            connection.close()
+        reply = Reply(method, start, time.monotonic(), *answer)
+        self.replies.append(reply._replace(content=None))
+        return reply
 
     @property
     def answers(self) -> Counter[str]:
         """How often each answer was given."""
-        return self.writes + self.reads
+        return Counter(reply.status for reply in self.replies)
+
+    @property
+    def slowest(self) -> float:
+        """How many seconds the slowest answer took."""
+        return max(reply.end - reply.start for reply in self.replies)
+
+
+class Callers(Clients):
+    """Clients that make one call over and over: a GET, or with a text a POST of a note."""
+
+    def __init__(
+        self,
+        service: Service,
+        path: str,
+        text: Callable[[], str] | None = None,
+        number: int = 1,
+        pause: float = 0,
+    ) -> None:
+        super().__init__(service, number, pause)
+        self.path, self.text = path, text
+
+    def make_calls(self, connection: HTTPConnection) -> None:
+        """Make the call, with a random number where the path has room for one."""
+        path = self.path.format(random.randrange(10**6))
+        if self.text:
+            self.call(connection, "POST", path, {"text": self.text()})
+        else:
+            self.call(connection, "GET", path)
+
+
+class Load(Clients):
+    """Sixteen clients that write a note and read it; each text that they write is unique."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service, number=16)
+        self.write_answers: dict[str, str] = {}  # of each text
+
+    def make_calls(self, connection: HTTPConnection) -> None:
+        """Write a note, and read it, or a list if it is not known to be stored."""
+        text, path = uuid.uuid4().hex, "/notes/?sort=-id"
+        reply = self.call(connection, "POST", "/notes/", {"text": text})
+        self.write_answers[text] = reply.status
+        if reply.content:
+            path = f"/notes/{reply.content['id']}/"
+        self.call(connection, "GET", path)
+
+    @property
+    def writes(self) -> Counter[str]:
+        """How often each answer to a write was given."""
+        return Counter(each.status for each in self.replies if each.method == "POST")
+
+    @property
+    def reads(self) -> Counter[str]:
+        """How often each answer to a read was given."""
+        return self.answers - self.writes
+
+    def wait_for_writes(self, writes: int = WRITES) -> None:
+        """Wait until so many more writes are acknowledged."""
+        target = self.answers["201"] + writes
+        wait_until(lambda: self.answers["201"] >= target, 120, f"{writes} more writes")
 
     def texts_by_answer(self, answer: str) -> set[str]:
         """Return the texts whose writes got an answer."""
@@ -135,36 +182,3 @@ class Load:
             "refused but stored": refused & times.keys(),
         }
         return {kind: texts for kind, texts in kinds.items() if texts}
-
-    async def _run(self) -> None:
-        async with httpx2.AsyncClient(base_url=self.url, timeout=30) as client:
-            await asyncio.gather(*(self._client(client, number) for number in range(16)))
-
-    async def _client(self, client: httpx2.AsyncClient, number: int) -> None:
-        for count in itertools.count():
-            text = f"{self.name} {number} {count}"
-            answer, note = await self._send(client, "POST", "/notes/", text)
-            self.write_answers[text] = answer
-            self.writes[answer] += 1
-            path = f"/notes/{note['id']}/" if "id" in note else "/notes/?sort=-id"
-            answer, _ = await self._send(client, "GET", path)
-            self.reads[answer] += 1
-            if answer != "200":
-                self.failed_reads.append(time.monotonic())
-            if self.stop_event.is_set():
-                return
-
-    async def _send(
-        self, client: httpx2.AsyncClient, method: str, path: str, text: str | None = None
-    ) -> tuple[str, Any]:
-        start = time.monotonic()
-        try:
-            response = await client.request(method, path, json=text and {"text": text})
-        except httpx2.ConnectError:
-            await asyncio.sleep(0.02)  # nobody listens: come again a little later
-            return UNREACHABLE, {}
-        except httpx2.TransportError:
-            return CUT_OFF, {}
-        finally:
-            self.slowest = max(self.slowest, time.monotonic() - start)
-        return str(response.status_code), response.json()

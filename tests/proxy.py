@@ -19,16 +19,22 @@ class Proxy(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(self, target: int) -> None:
-        """Listen on a free port in front of the port `target`."""
         super().__init__(("127.0.0.1", 0), Link)
         self.port = int(self.server_address[1])
         self.target = target
         self.links: list[Link] = []
         self.flow = threading.Event()
         self.flow.set()
-        self.marker = b""
-        self.marker_count = 0
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        # The reply to the first message that holds the marker is cut off; all are counted.
+        self.marker, self.marker_count = b"", 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
 
     @contextlib.contextmanager
     def stall(self) -> Iterator[None]:
@@ -39,29 +45,11 @@ class Proxy(socketserver.ThreadingTCPServer):
         finally:
             self.flow.set()
 
-    def cut_replies(self, marker: str) -> None:
-        """Close a connection in place of the reply to the first message with the marker.
-
-        All such messages are counted, in `marker_count`.
-        """
-        self.marker, self.marker_count = marker.encode(), 0
-
     def say_goodbye(self) -> None:
         """Tell all clients, as Postgres does, that it ends; but leave their sockets open."""
         for link in self.links:
             with contextlib.suppress(OSError):
                 link.request.sendall(GOODBYE)
-
-    def __enter__(self) -> Self:
-        """Serve."""
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop serving."""
-        self.shutdown()
-        self.thread.join()
-        self.server_close()
 
 
 class Link(socketserver.BaseRequestHandler):

@@ -66,10 +66,8 @@ def wait_until(
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without the service's variables, plus the given ones."""
     service_variables = {*MAIN_VARIABLES, "WEB_CONCURRENCY"}
-    others = {
-        name: value for name, value in os.environ.items() if name not in service_variables
-    }
-    return {**others, **variables}
+    names = os.environ.keys() - service_variables
+    return {**{name: os.environ[name] for name in names}, **variables}
 
 
 def postgres_binaries() -> Path:
@@ -93,20 +91,17 @@ class Postgres:
     """A Postgres server of the tests' own: one folder, one port, an ordinary user's process."""
 
     def __init__(self, **settings: str) -> None:
-        """Make the server's folder; `settings` go to postgresql.conf."""
         self.bin = postgres_binaries()
-        self.user = (
-            self._ordinary_user() if os.name == "posix" and os.geteuid() == 0 else None
-        )
+        is_root = os.name == "posix" and os.geteuid() == 0
+        self.user = self._ordinary_user() if is_root else None
         self.folder = Path(tempfile.mkdtemp(prefix="notes-postgres-"))
         self.folder.chmod(0o755)
         self.port = free_port()
         if self.user and "site-packages" in self.bin.parts:
             # A virtual environment may lie where only root can read.
             wheel = self.bin.parents[1]  # with the libraries in a folder beside it
-            shutil.copytree(
-                wheel.with_suffix(".libs"), self.folder / f"{wheel.name}.libs"
-            )
+            libraries = f"{wheel.name}.libs"
+            shutil.copytree(wheel.with_name(libraries), self.folder / libraries)
             self.bin = self.folder / self.bin.relative_to(wheel.parent)
             shutil.copytree(wheel / self.bin.parent.name, self.bin.parent)
         if self.user:
@@ -195,16 +190,13 @@ class Postgres:
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Return what psql prints for a statement, unaligned and without headers."""
-        options = (
-            f"-h 127.0.0.1 -p {self.port} -U postgres -qAtX -v ON_ERROR_STOP=1".split()
-        )
-        return self.run_program("psql", *options, "-d", database, "-c", statement).stdout
+        options = ("-qAtX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database))
+        return self.run_program("psql", *options, "-c", statement).stdout
 
     def has_trigrams(self) -> bool:
         """Tell whether a database can have the extension pg_trgm."""
-        return bool(
-            self.sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'")
-        )
+        table = "pg_available_extensions WHERE name = 'pg_trgm'"
+        return bool(self.sql(f"SELECT 1 FROM {table}"))
 
     def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
@@ -217,7 +209,6 @@ class ExternalPostgres(Postgres):
     """A server that runs already, whose user may make databases; it is never stopped."""
 
     def __init__(self, url: str) -> None:
-        """Take the server of a URL."""
         self.address = urlsplit(url)._replace(scheme="postgresql", query="")
         self.port = self.address.port or 5432
         self.databases: list[str] = []
@@ -248,7 +239,6 @@ class Service:
     """The service as a process of its own, at `url`, its log in `log`."""
 
     def __init__(self, command: list[str], folder: Path, **variables: str) -> None:
-        """Start a command that serves at PORT; `variables` are the service's."""
         self.port = int(variables.setdefault("PORT", str(free_port())))
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(tempfile.mkstemp(prefix="service-", suffix=".log", dir=folder)[1])
@@ -264,10 +254,7 @@ class Service:
             skip("gunicorn does not run on Windows")
         line = (ROOT / "Procfile").read_text().split(":", 1)[1].split()
         line = [app if word == "main:app" else word for word in line]
-        command = [
-            str(Path(sys.executable).with_name(line[0])),
-            *line[1:],
-        ]
+        command = [str(Path(sys.executable).with_name(line[0])), *line[1:]]
         variables.setdefault("WEB_CONCURRENCY", "2")
         return cls(command, folder, **variables)
 
@@ -303,7 +290,6 @@ class Service:
             self.process.wait()
 
     def __enter__(self) -> Self:
-        """Wait until the process answers."""
         try:
             return self.wait(seconds=30)
         except BaseException:
@@ -311,7 +297,6 @@ class Service:
             raise
 
     def __exit__(self, *_: object) -> None:
-        """End the process."""
         self.stop()
 
 

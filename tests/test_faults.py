@@ -1,6 +1,7 @@
-"""Faults made for real: what the service answers while they last, and what is stored after."""
+"""Faults of whole services, alone and in a fleet: what is answered, and what is stored after."""
 
-import asyncio
+import csv
+import hashlib
 import os
 import re
 import signal
@@ -8,93 +9,65 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psutil
-import psycopg
 import pytest
 
-from tests.fixtures import load_main, open_client, problem
-from tests.load import (
-    CUT_OFF,
-    UNREACHABLE,
-    Answers,
-    Crowd,
-    Load,
-    are_refusals,
-    slowest,
-    statuses,
-)
+from tests.fixtures import ORIGIN, connect, open_client, problem
+from tests.linearizability import Clients
+from tests.load import CUT_OFF, UNREACHABLE, WRITES, Callers, Load
 from tests.proxy import Proxy
 from tests.servers import (
+    ROOT,
     Postgres,
     Service,
+    free_port,
     is_listening,
     require_programs,
     skip,
     start_postgres,
     wait_until,
 )
+from tests.test_broken_databases import count_waiting, locked_table
+from tests.test_linearizability import CALLS, check
+from tests.test_readme import OPERATIONS, read_blocks
 
 PASSWORD = "correct-horse"  # the servers trust everybody: it only must not be logged
 SLOTS = 10  # POOL_SIZE's default, times two workers
-WRITES = 100 * int(os.environ.get("SOAK", "1"))  # before and after each fault, under load
+POOL_TIMEOUT = 2  # the default
+START, FAILURE = "Application startup complete", r"\[WARNING\] 50[34]\b"
 
 
-class Log:
-    """What a service logs from now on."""
-
-    def __init__(self, service: Service) -> None:
-        self.file = service.log
-        self.start = len(self.file.read_text())
-
-    def __str__(self) -> str:
-        return self.file.read_text()[self.start :]
-
-    @property
-    def failures(self) -> list[str]:
-        """The lines that tell what failed, and why."""
-        return re.findall(r"\[WARNING\] 50[34]\b.+", str(self))
-
-
-def count_starts(log: object) -> int:
-    """Return how many workers have started."""
-    return str(log).count("Application startup complete")
-
-
-def check_log(service: Service) -> None:
-    """Fail if a service has logged a traceback or the password."""
-    text = service.log.read_text()
-    assert "Traceback" not in text
-    assert PASSWORD not in text
+def count_lines(service: Service, pattern: str) -> int:
+    """Return how often a pattern is in what a service has logged."""
+    return len(re.findall(pattern, service.log.read_text()))
 
 
 @contextmanager
 def serve(folder: Path, url: str, **settings: str) -> Iterator[Service]:
     """Lend the service under gunicorn when all its workers serve; its log has to stay clean."""
-    workers = int(settings.setdefault("WEB_CONCURRENCY", "2"))
+    number = int(settings.setdefault("WEB_CONCURRENCY", "2"))
     with Service.gunicorn(folder, DATABASE_URL=url, **settings) as service:
-        wait_until(lambda: count_starts(service.log.read_text()) == workers, 60)
+        wait_until(lambda: count_lines(service, START) == number, 60)
         yield service
-    check_log(service)
+    assert count_lines(service, f"Traceback|{PASSWORD}") == 0
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """A Postgres server that a test may break, and leaves whole."""
-    with start_postgres(max_connections="40") as server:
+    with start_postgres() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(server: Postgres) -> Iterator[Proxy]:
-    """A network to the server that a test may break, and leaves whole."""
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture(scope="module")
@@ -104,18 +77,7 @@ def service(
     """The service, which no fault may cost a slot of its pools."""
     with serve(tmp_path_factory.mktemp("service"), url(server.port)) as service:
         yield service
-        check_slots(server, service)
-
-
-@pytest.fixture(scope="module")
-def hasty_service(
-    server: Postgres, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """The service with short timeouts behind the proxy, with the same aim."""
-    timeouts = {"POOL_TIMEOUT": "0.5", "DB_TIMEOUT": "2"}
-    with serve(tmp_path_factory.mktemp("hasty"), url(proxy.port), **timeouts) as service:
-        yield service
-        check_slots(server, service)
+        check_slots(service, server.url())
 
 
 def url(port: int, database: str = "postgres") -> str:
@@ -128,68 +90,24 @@ def workers(service: Service) -> list[psutil.Process]:
     return list(psutil.Process(service.process.pid).children())
 
 
-def processes(service: Service) -> list[psutil.Process]:
-    """Return gunicorn's master and its workers."""
-    return [psutil.Process(service.process.pid), *workers(service)]
+def texts(url: str) -> list[str]:
+    """Return all texts that are stored in a database."""
+    with connect(url) as sql:
+        return [text for (text,) in sql("SELECT text FROM notes").fetchall()]
 
 
-def count_clients(worker: psutil.Process, service: Service) -> int:
-    """Return how many connections of clients a worker holds."""
-    connections = [each for each in worker.net_connections() if each.raddr]
-    return sum(each.laddr.port == service.port for each in connections)
-
-
-def texts(server: Postgres, database: str = "postgres") -> list[str]:
-    """Return all texts that are stored on Postgres."""
-    with psycopg.connect(server.url(database)) as session:
-        return [text for (text,) in session.execute("SELECT text FROM notes")]
-
-
-def find_sessions(
-    server: Postgres, condition: str, database: str = "postgres"
-) -> set[int]:
-    """Return the process ids of the sessions of a database for which a condition holds."""
-    others = f"datname = '{database}' AND pid <> pg_backend_pid()"
-    sql = f"SELECT pid FROM pg_stat_activity WHERE {others} AND {condition}"
-    with psycopg.connect(server.url()) as session:
-        return {pid for (pid,) in session.execute(sql.encode())}
-
-
-def end_sessions(server: Postgres) -> None:
-    """End all sessions of clients."""
-    clients = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    sql = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {clients}"
-    server.sql(sql, "template1")
-
-
-@contextmanager
-def locked_table(server: Postgres, database: str = "postgres") -> Iterator[None]:
-    """Keep everybody else from the table of notes."""
-    with psycopg.connect(server.url(database)) as session:
-        session.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
-        yield
-
-
-def find_waiting_sessions(server: Postgres, database: str = "postgres") -> set[int]:
-    """Return the sessions that wait for a lock."""
-    return find_sessions(server, "wait_event_type = 'Lock'", database)
-
-
-def fill_pools(server: Postgres, crowd: Crowd, database: str = "postgres") -> None:
-    """Send reads until each connection of both workers' pools waits for the locked table."""
-
-    def is_full() -> bool:
-        missing = SLOTS - len(find_waiting_sessions(server, database))
-        crowd.get(*["/notes/"] * missing)
-        return missing == 0
-
-    wait_until(is_full, description=f"{SLOTS} sessions that wait")
-
-
-def check_slots(server: Postgres, service: Service, database: str = "postgres") -> None:
+def check_slots(service: Service, database_url: str) -> None:
     """Fail if a slot of the pools is lost: all of them can be busy at the same time."""
-    with Crowd(service) as crowd, locked_table(server, database):
-        fill_pools(server, crowd, database)
+    with Callers(service, "/notes/", number=50), locked_table(database_url) as sql:
+        wait_until(lambda: count_waiting(sql) == SLOTS)
+
+
+def ask(service: Service, method: str = "POST", path: str = "/notes/") -> int:
+    """Return the status of an answer; fail if it is an error of another shape than all."""
+    body = {"text": "one"} if method == "POST" else None
+    headers = {"Origin": ORIGIN}
+    answer = httpx2.request(method, service.url + path, json=body, headers=headers)
+    return answer.status_code if answer.is_success else problem(answer)
 
 
 # Postgres stops, and workers do
@@ -200,47 +118,49 @@ def test_restart_of_postgres_costs_no_read(
     mode: str, server: Postgres, service: Service
 ) -> None:
     """A restart of Postgres under load fails no read, and no answer to a write is untrue."""
-    log = Log(service)
+    failures = count_lines(service, FAILURE)
     with Load(service) as load:
-        load.wait_for_writes(WRITES)
+        load.wait_for_writes()
         server.restart(mode)
-        load.wait_for_writes(WRITES)
-    assert not load.find_mismatches(texts(server))
+        load.wait_for_writes()
+    assert not load.find_mismatches(texts(server.url()))
     assert load.reads.keys() == {"200"}
     assert load.writes.keys() <= {"201", "503", "504"}
     assert load.slowest < 7  # POOL_TIMEOUT and DB_TIMEOUT
-    assert len(log.failures) == load.answers["503"] + load.answers["504"]
+    failures += load.answers["503"] + load.answers["504"]
+    assert count_lines(service, FAILURE) == failures
 
 
-def test_killed_worker_fails_only_its_own_requests(
-    server: Postgres, service: Service
-) -> None:
+def test_killed_worker_fails_only_its_own(server: Postgres, service: Service) -> None:
     """A worker killed under load cuts off at most one request for each connection that it held."""
-    log = Log(service)
+    starts = count_lines(service, START)
     with Load(service) as load:
-        load.wait_for_writes(WRITES)
-        victim = max(workers(service), key=lambda worker: count_clients(worker, service))
-        clients = count_clients(victim, service)
+        load.wait_for_writes()
+
+        def count_clients(worker: psutil.Process) -> int:
+            links = [each for each in worker.net_connections() if each.raddr]
+            return sum(each.laddr.port == service.port for each in links)
+
+        victim = max(workers(service), key=count_clients)
+        clients = count_clients(victim)
         victim.kill()
-        load.wait_for_writes(WRITES)
-        wait_until(lambda: count_starts(log) == 1)
-        load.wait_for_writes(WRITES)
-    assert not load.find_mismatches(texts(server))
+        load.wait_for_writes()
+        wait_until(lambda: count_lines(service, START) == starts + 1)
+        load.wait_for_writes()
+    assert not load.find_mismatches(texts(server.url()))
     assert load.answers.keys() <= {"200", "201", CUT_OFF}
     assert load.answers[CUT_OFF] <= clients
 
 
 def test_hup_stores_no_write_that_it_cuts_off(server: Postgres, service: Service) -> None:
     """HUP under load replaces the workers; no write that is cut off is stored."""
-    log = Log(service)
     with Load(service) as load:
-        load.wait_for_writes(WRITES)
+        load.wait_for_writes()
         old_workers = workers(service)
         service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: count_starts(log) == 2)
         wait_until(lambda: not any(worker.is_running() for worker in old_workers))
-        load.wait_for_writes(WRITES)
-    stored_texts = texts(server)
+        load.wait_for_writes()
+    stored_texts = texts(server.url())
     assert not load.find_mismatches(stored_texts)
     assert load.answers.keys() <= {"200", "201", CUT_OFF}
     assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
@@ -248,87 +168,45 @@ def test_hup_stores_no_write_that_it_cuts_off(server: Postgres, service: Service
 
 def test_service_starts_and_lives_without_postgres(tmp_path: Path) -> None:
     """Without Postgres the service starts, replaces workers and says 503; with it, it serves."""
+    settings = {"POOL_TIMEOUT": "0.5", "WEB_CONCURRENCY": "1"}
+    server = Postgres().initialise()
     with ExitStack() as stack:
-        server = Postgres().initialise()
         stack.callback(server.remove)
-        service = stack.enter_context(
-            serve(tmp_path, url(server.port), POOL_TIMEOUT="0.5")
-        )
-        crowd = stack.enter_context(Crowd(service))
-        crowd.get("/readyz", "/notes/")
-        crowd.post("early")
-        assert are_refusals(crowd.answers())
-        victim = workers(service)[0]
-        victim.kill()
-        wait_until(lambda: len(workers(service)) == 2 and victim not in workers(service))
-        crowd.get("/livez")
-        assert statuses(crowd.answers()) == {200: 1}
+        service = stack.enter_context(serve(tmp_path, url(server.port), **settings))
+        assert ask(service) == ask(service, "GET", "/readyz") == 503
+        workers(service)[0].kill()
+        wait_until(lambda: count_lines(service, START) == 2)
+        assert ask(service, "GET", "/livez") == 200
         server.start()
-        crowd.post("late")
-        answers = crowd.answers()
-        assert statuses(answers) == {201: 1}
-        assert slowest(answers) < 1
-        assert texts(server) == ["late"]
+        assert ask(service) == 201
+        assert texts(server.url()) == ["one"]
 
 
 # The end of the service
 
 
-@pytest.mark.parametrize("target", ["master", "all"])  # the latter is Heroku's way
-def test_sigterm_under_load_ends_the_service_in_order(
-    target: str, server: Postgres, tmp_path: Path
-) -> None:
+def test_sigterm_under_load_ends_in_order(empty_database: str, tmp_path: Path) -> None:
     """After SIGTERM no write that was cut off is stored, and the processes are gone soon."""
-    server.create_database("ending")
-    with (
-        serve(tmp_path, url(server.port, "ending")) as service,
-        Load(service) as load,
-    ):
-        load.wait_for_writes(WRITES)
+    with serve(tmp_path, empty_database) as service, Load(service) as load:
+        load.wait_for_writes()
         old_workers = workers(service)
-        for process in processes(service) if target == "all" else [service.process]:
-            process.terminate()
+        service.process.terminate()
         wait_until(lambda: not is_listening(service.port))
         service.process.terminate()  # a second one changes nothing
         assert service.process.wait(15) == 0
-    stored_texts = texts(server, "ending")
+    stored_texts = texts(empty_database)
     assert not load.find_mismatches(stored_texts)
     assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
     assert load.answers.keys() <= {"200", "201", CUT_OFF, UNREACHABLE}
-    assert not any(process.is_running() for process in old_workers)
-    wait_until(lambda: not find_sessions(server, "true", "ending"), 5)
-
-
-def test_sigterm_waits_for_answers_but_not_for_idle_connections(
-    server: Postgres, tmp_path: Path
-) -> None:
-    """SIGTERM closes idle connections, and the others when their requests are answered."""
-    server.create_database("ending")
-    with (
-        serve(tmp_path, url(server.port, "ending")) as service,
-        Crowd(service) as idle_clients,
-        Crowd(service) as crowd,
-    ):
-        idle_clients.get(*["/livez"] * 10)
-        assert statuses(idle_clients.answers()) == {200: 10}
-        with locked_table(server, "ending"):
-            crowd.post("1", "2", "3", "4")
-            wait_until(lambda: len(find_waiting_sessions(server, "ending")) == 4)
-            for process in processes(service):
-                process.terminate()
-            wait_until(lambda: not is_listening(service.port))
-        assert statuses(crowd.answers()) == {201: 4}
-        assert service.process.wait(15) == 0
-    assert sorted(texts(server, "ending")) == ["1", "2", "3", "4"]
+    assert not any(worker.is_running() for worker in old_workers)
 
 
 def test_sigterm_waits_five_seconds_for_a_body(tmp_path: Path) -> None:
     """SIGTERM ends `python main.py` in five seconds, though a client never sends its body."""
     head = b"POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Length: 9\r\n"
+    database_url = f"sqlite:///{tmp_path}/notes.db"
     with (
-        Service.python(
-            tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/notes.db"
-        ) as service,
+        Service.python(tmp_path, DATABASE_URL=database_url) as service,
         socket.create_connection(("127.0.0.1", service.port)) as client,
     ):
         client.sendall(head + b"Content-Type: application/json\r\n\r\n{")
@@ -337,307 +215,85 @@ def test_sigterm_waits_five_seconds_for_a_body(tmp_path: Path) -> None:
         service.process.wait(8)
 
 
-# Postgres is busy, slow or silent
+# The network stalls, and clients leave
 
 
-def test_full_pool_refuses_and_recovers(server: Postgres, hasty_service: Service) -> None:
-    """When all connections are busy for POOL_TIMEOUT the answer is 503, and nothing is written."""
-    with Crowd(hasty_service) as first, Crowd(hasty_service) as second:
-        with locked_table(server):
-            fill_pools(server, first)
-            log = Log(hasty_service)
-            second.post(*["one too many"] * 20)
-            answers = second.answers()
-        assert are_refusals(answers)
-        assert len(log.failures) >= len(answers)
-        assert statuses(first.answers())[200] >= SLOTS
-    assert "one too many" not in texts(server)
-
-
-def test_locked_table_is_given_up(server: Postgres, hasty_service: Service) -> None:
-    """A statement that waits longer than DB_TIMEOUT is 504, and cancelled on the server."""
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd, locked_table(server):
-        crowd.post("locked out", "locked out")
-        crowd.get("/notes/", "/notes/1/")
-        wait_until(lambda: len(find_waiting_sessions(server)) == 4)
-        sessions = find_waiting_sessions(server)
-        answers = crowd.answers()
-        assert not find_waiting_sessions(server)
-    assert [problem(answer) for answer in answers] == [504] * 4
-    assert 2 <= slowest(answers) < 4  # DB_TIMEOUT, and room
-    details = [answer.json()["detail"] for answer in answers[:2]]
-    assert all("may have been applied" in detail for detail in details)
-    assert "locked out" not in texts(server)
-    assert sessions <= find_sessions(server, "state = 'idle'")
-    assert len(log.failures) == 4
-
-
-def test_stalled_network_is_answered_within_eight_seconds(
-    server: Postgres, proxy: Proxy, tmp_path: Path
-) -> None:
+def test_stalled_network_is_answered_in_time(server: Postgres, tmp_path: Path) -> None:
     """On a stalled network all are answered in time, /livez at once, and SIGTERM ends it."""
-    server.create_database("stalled")
+    database_url, timeouts = server.create_database("stalled"), {"DB_TIMEOUT": "3"}
     with (
-        serve(tmp_path, url(proxy.port, "stalled")) as service,
-        Crowd(service) as crowd,
-        Crowd(service) as probe,
+        Proxy(server.port) as proxy,
+        serve(tmp_path, url(proxy.port, "stalled"), **timeouts) as service,
+        httpx2.Client(base_url=service.url, timeout=30) as client,
+        ThreadPoolExecutor() as threads,
     ):
-        check_slots(server, service, "stalled")
-        log = Log(service)
-        write_texts = [f"stalled {number}" for number in range(8)]
-        probe_answers: Answers = []
+        check_slots(service, database_url)
+        failures = count_lines(service, FAILURE)
 
-        def is_done() -> bool:
-            probe.get("/livez")
-            probe_answers.extend(probe.answers())
-            return crowd.is_done
+        def send(number: int) -> httpx2.Response:
+            if number % 2:
+                return client.get("/notes/")
+            return client.post("/notes/", json={"text": f"stalled {number}"})
 
         with proxy.stall():
-            crowd.post(*write_texts)
-            crowd.get(*["/notes/"] * 8)
-            wait_until(is_done)
-            answers = crowd.answers()
-            failures = log.failures
-        crowd.post("after")
-        assert statuses(crowd.answers()) == {201: 1}
-        check_slots(server, service, "stalled")
-        stored_texts = texts(server, "stalled")
+            futures = [threads.submit(send, number) for number in range(16)]
+            while not all(future.done() for future in futures):
+                probe = client.get("/livez")
+                assert probe.status_code == 200
+                assert probe.elapsed.total_seconds() < 1
+            answers = [future.result() for future in futures]
+            assert count_lines(service, FAILURE) == failures + len(answers)
+        check_slots(service, database_url)
         with proxy.stall():
             service.process.terminate()
             assert service.process.wait(15) == 0
-    assert statuses(probe_answers) == {200: len(probe_answers)}
-    assert slowest(probe_answers) < 1
-    assert slowest(answers) < 8
-    assert set(statuses(answers)) == {503, 504}
-    for text, answer in zip(write_texts, answers, strict=False):
+    stored_texts = texts(database_url)
+    for number, answer in enumerate(answers):
+        assert answer.elapsed.total_seconds() < 2 + 3 + 1  # POOL_TIMEOUT and DB_TIMEOUT
+        assert answer.status_code in (503, 504)
         may_be_stored = "may have been applied" in answer.json()["detail"]
         assert may_be_stored == (answer.status_code == 504)
-        assert stored_texts.count(text) <= int(may_be_stored)
-    assert len(failures) == len(answers)
-
-
-def test_what_was_sent_when_the_connection_broke_is_repeated_if_it_is_a_read(
-    server: Postgres, proxy: Proxy, hasty_service: Service
-) -> None:
-    """A write whose reply is cut off is 504, and sent once; a read is sent again unseen."""
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
-        proxy.cut_replies("reply cut off")
-        crowd.post("reply cut off")
-        (answer,) = crowd.answers()
-        assert problem(answer) == 504
-        assert "may have been applied" in answer.json()["detail"]
-        assert proxy.marker_count == 1
-        assert texts(server).count("reply cut off") == 1
-        proxy.cut_replies("to be found")
-        crowd.get("/notes/?q=to+be+found")
-        assert statuses(crowd.answers()) == {200: 1}
-        assert proxy.marker_count == 2
-    assert len(log.failures) == 1
-
-
-def test_write_after_a_goodbye_is_sent_on_another_connection(
-    server: Postgres, proxy: Proxy
-) -> None:
-    """A connection on which the server has said good-bye costs no write, and none is sent twice."""
-    server.create_database("goodbye")
-    with open_client(DATABASE_URL=url(proxy.port, "goodbye")) as client:
-        for number in range(5):
-            assert client.post("/notes/", json={"text": f"{number}"}).status_code == 201
-            proxy.say_goodbye()
-            client.get("/livez")  # by now the good-bye is read
-            assert client.post("/notes/", json={"text": f"{number}!"}).status_code == 201
-    expected = [f"{number}{end}" for number in range(5) for end in ("", "!")]
-    assert sorted(texts(server, "goodbye")) == expected
-
-
-def test_full_server_is_503_until_it_has_room(
-    server: Postgres, hasty_service: Service
-) -> None:
-    """While Postgres is at max_connections the answer is 503, and nothing is written."""
-    end_sessions(server)
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
-        with ExitStack() as stack:
-            with suppress(psycopg.OperationalError):
-                while True:
-                    stack.enter_context(psycopg.connect(server.url()))
-            crowd.post(*["no room"] * 10)
-            crowd.get(*["/notes/"] * 10)
-            answers = crowd.answers()
-        assert are_refusals(answers)
-        assert len(log.failures) == len(answers)
-        crowd.post("room again")
-        assert statuses(crowd.answers()) == {201: 1}
-    assert "no room" not in texts(server)
-
-
-def test_server_that_is_read_only_is_left_for_a_writable_one(
-    server: Postgres, hasty_service: Service
-) -> None:
-    """Writes to a read-only server are 503, and connections to it are not kept for the next one."""
-    alter = "ALTER DATABASE postgres {} default_transaction_read_only"  # of new sessions
-    server.sql(alter.format("SET") + " = on", "template1")
-    end_sessions(server)
-    log = Log(hasty_service)
-    with Crowd(hasty_service) as crowd:
-        crowd.post(*["read-only"] * 20)
-        refusals = crowd.answers()
-        crowd.get(*["/notes/"] * 20)
-        assert statuses(crowd.answers()) == {200: 20}
-        server.sql(alter.format("RESET"), "template1")
-        crowd.post(*["writable"] * 20)
-        assert statuses(crowd.answers()) == {201: 20}
-    assert are_refusals(refusals)
-    assert "read-only" not in texts(server)
-    assert len(log.failures) == len(refusals)
-
-
-def test_wait_for_a_server_ends_at_pool_timeout_though_a_try_began_late() -> None:
-    """A server that refuses at first and then is silent is 503 after POOL_TIMEOUT, not twice it."""
-    with socket.socket() as late_server:
-        late_server.bind(("127.0.0.1", 0))
-        address = url(late_server.getsockname()[1])
-        with open_client(DATABASE_URL=address, POOL_TIMEOUT="2") as client:
-            timer = threading.Timer(1.8, late_server.listen)
-            timer.start()
-            answer = client.get("/notes/")
-            timer.join()
-    assert problem(answer) == 503
-    assert 1.8 < answer.elapsed.total_seconds() < 3
+        assert stored_texts.count(f"stalled {number}") <= int(may_be_stored)
 
 
 def test_clients_that_leave_cost_nothing(server: Postgres, service: Service) -> None:
     """Hundreds of clients that leave in the middle of a request cost no slot and cause no error."""
-    log = Log(service)
+    errors = count_lines(service, "ERROR")
     body = b'{"text": "left behind"}'
     head = "POST /notes/ HTTP/1.1\r\nHost: notes\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    with locked_table(server), ExitStack() as stack:
+    with locked_table(server.url()) as sql, ExitStack() as stack:
 
         def leave_some() -> bool:
             for number in range(100):
                 address = ("127.0.0.1", service.port)
                 client = stack.enter_context(socket.create_connection(address))
                 client.sendall(request if number % 2 else request[:-5])
-            return len(find_waiting_sessions(server)) == SLOTS
+            return count_waiting(sql) == SLOTS
 
         wait_until(leave_some)
-    check_slots(server, service)
-    assert "[ERROR]" not in str(log)
+    check_slots(service, server.url())
+    assert count_lines(service, "ERROR") == errors
 
 
-# SQLite
+# SQLite's file
 
 
-def check_file(file: Path) -> list[str]:
-    """Return all texts that a file holds, and fail if it is damaged."""
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return [text for (text,) in connection.execute("SELECT text FROM notes")]
-
-
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])  # which Windows lacks
-def test_four_workers_share_a_file_that_survives_their_end(
-    name: str, tmp_path: Path
-) -> None:
-    """Four workers write to one file and none gives up; when all end at once, nothing is lost."""
-    file = tmp_path / "notes.db"
-    url = f"sqlite:///{file}"
-    with serve(tmp_path, url, WEB_CONCURRENCY="4") as service:
-        log = Log(service)
+def test_four_workers_share_a_file_that_survives_their_end(tmp_path: Path) -> None:
+    """Four workers write to one file and none gives up; when all are killed, nothing is lost."""
+    database_url = f"sqlite:///{tmp_path}/notes.db"
+    with serve(tmp_path, database_url, WEB_CONCURRENCY="4") as service:
         with Load(service) as load:
             load.wait_for_writes(2 * WRITES)
-            for process in processes(service):
-                process.send_signal(signal.Signals[name])
+            for process in [*workers(service), service.process]:
+                process.kill()
             service.process.wait(15)
-    with open_client(DATABASE_URL=url) as client:
+        assert count_lines(service, FAILURE) == 0
+    with open_client(DATABASE_URL=database_url) as client, connect(database_url) as sql:
         assert client.get("/readyz").status_code == 200
-        stored_texts = check_file(file)
-    assert not load.find_mismatches(stored_texts)
+        assert sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert not load.find_mismatches(texts(database_url))
     assert load.answers.keys() <= {"200", "201", CUT_OFF, UNREACHABLE}
-    if name == "SIGTERM":
-        assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
-    assert not log.failures
-
-
-def test_an_answer_to_a_write_is_given_when_the_disk_has_it(tmp_path: Path) -> None:
-    """SQLite syncs each write (2 is FULL): no test pulls the plug to see that none is lost."""
-    main = load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
-
-    async def read_pragma() -> Any:
-        async with main.lifespan(main.app):
-            driver = main.database.writes.raw_connection
-            return await driver.execute_fetchall("PRAGMA synchronous")
-
-    assert [tuple(row) for row in asyncio.run(read_pragma())] == [(2,)]
-
-
-def test_lock_of_another_process_is_waited_for(tmp_path: Path) -> None:
-    """A lock that is held for DB_TIMEOUT makes writes 503; reads and shorter waits go through."""
-    file = tmp_path / "notes.db"
-    timeouts = {"DB_TIMEOUT": "1", "POOL_TIMEOUT": "0.3"}  # the latter is another wait
-    with (
-        serve(tmp_path, f"sqlite:///{file}", **timeouts) as service,
-        Crowd(service) as crowd,
-    ):
-        log = Log(service)
-        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-            connection.execute("BEGIN EXCLUSIVE")
-            crowd.post(*["locked out"] * 4)
-            crowd.get(*["/notes/"] * 4, "/readyz")
-            answers = crowd.answers()
-            crowd.post("patient")
-            crowd.get(*["/readyz"] * 20)  # once these are answered, the write waits
-            wait_until(lambda: sum(future.done() for future in crowd.futures) == 20)
-            connection.execute("ROLLBACK")
-        patient = crowd.answers()[:1]
-    assert are_refusals(answers[:4])
-    assert 0.9 <= slowest(answers[:4]) < 3  # DB_TIMEOUT less the last moment, and room
-    assert statuses(answers[4:]) == {200: 5}
-    assert slowest(answers[4:]) < 1  # they do not queue behind the writes that wait
-    assert statuses(patient) == {201: 1}
-    assert check_file(file) == ["patient"]
-    assert len(log.failures) == 4
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """Lend a disk of 1 MB; skip the test where this user must not mount one."""
-    require_programs("mount")
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        skip(result.stderr.strip())
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def test_full_disk_stops_writes_alone(tmp_path: Path) -> None:
-    """On a full disk writes are 503 and reads go on; with room again, so do writes."""
-    with small_disk(tmp_path / "disk") as disk:
-        file, filler = disk / "notes.db", disk / "filler"
-        with serve(tmp_path, f"sqlite:///{file}") as service, Crowd(service) as crowd:
-            log = Log(service)
-            crowd.post("before")
-            assert statuses(crowd.answers()) == {201: 1}
-            with filler.open("wb", buffering=0) as stream, suppress(OSError):
-                while True:
-                    stream.write(bytes(4096))
-            crowd.post(*["no room" * 1000] * 8)
-            crowd.get(*["/notes/", "/readyz"] * 4)
-            answers = crowd.answers()
-            filler.unlink()
-            crowd.post("after")
-            assert statuses(crowd.answers()) == {201: 1}
-        assert are_refusals(answers[:8])
-        assert statuses(answers[8:]) == {200: 8}
-        assert check_file(file) == ["before", "after"]
-        assert len(log.failures) == 8
 
 
 @contextmanager
@@ -654,7 +310,7 @@ def start_as_user(folder: Path, file: Path) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
-        check_log(service)
+        assert count_lines(service, "Traceback") == 0
 
 
 def test_read_only_folder_is_named_at_the_start(tmp_path: Path) -> None:
@@ -663,7 +319,7 @@ def test_read_only_folder_is_named_at_the_start(tmp_path: Path) -> None:
     folder.mkdir(mode=0o500)
     with start_as_user(tmp_path, folder / "notes.db") as service:
         assert service.process.wait(15) == 4
-        assert "DATABASE_URL" in service.log.read_text()
+        assert count_lines(service, "DATABASE_URL") == 1
 
 
 def test_files_of_another_user_beside_sqlites_are_503(tmp_path: Path) -> None:
@@ -678,14 +334,268 @@ def test_files_of_another_user_beside_sqlites_are_503(tmp_path: Path) -> None:
         for other in others:
             other.chmod(0o600)
             os.chown(other, 65_534, 65_534)
-        with start_as_user(tmp_path, file) as service, Crowd(service) as crowd:
+        with start_as_user(tmp_path, file) as service:
             service.wait()
-            crowd.get("/readyz", "/notes/")
-            crowd.post("not yet")
-            assert are_refusals(crowd.answers())
-            assert re.search("open database file|readonly", service.log.read_text())
+            assert ask(service) == ask(service, "GET", "/readyz") == 503
+            assert count_lines(service, "open database file|readonly")
             for other in others:
                 os.chown(other, 0, 0)
-            crowd.post("mended")
-            assert statuses(crowd.answers()) == {201: 1}
-    assert check_file(file) == ["mended"]
+            assert ask(service) == 201
+    assert texts(f"sqlite:///{file}") == ["one"]
+
+
+# A pooler
+
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'notes'"
+PGBOUNCER = """
+[databases]
+* = host=127.0.0.1 port={server} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+"""
+
+
+@contextmanager
+def pgbouncer(server: Postgres) -> Iterator[int]:
+    """Lend the port of a pgbouncer in transaction mode, with three connections to a server."""
+    port, file = free_port(), server.folder / "pgbouncer.ini"
+    file.write_text(PGBOUNCER.format(server=server.port, port=port))
+    uid, gid = server.user or (None, None)
+    groups: list[int] | None = [] if server.user else None
+    command = ["pgbouncer", "--quiet", str(file)]
+    process = subprocess.Popen(command, user=uid, group=gid, extra_groups=groups)
+    try:
+        wait_until(lambda: is_listening(port), description="pgbouncer")
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("parameter", ["?statement_cache_size=0", ""])
+def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> None:
+    """In transaction mode every call is right under load; the log tells who did not set it up."""
+    require_programs("pgbouncer")
+    with start_postgres() as server, pgbouncer(server) as port:
+        server.create_database("notes")
+        url = f"postgresql://postgres@127.0.0.1:{port}/notes{parameter}"
+        variables = {"DATABASE_URL": url, "PYTHONWARNINGS": "always::ResourceWarning"}
+        with (
+            Service.gunicorn(tmp_path, **variables) as service,
+            Clients(service, number=12) as clients,
+        ):
+            clients.wait_for_calls(2 * CALLS)
+            assert int(server.sql(SESSIONS, "template1")) <= 3
+    check(clients)
+    assert "503" not in {reply.status for reply in clients.replies}
+    log = service.log.read_text()
+    assert "ResourceWarning" not in log  # nothing is left open
+    warnings = re.findall(r"\[WARNING\] (?!a search scans).+", log)
+    assert bool(warnings) is (parameter == "")
+    assert all("set statement_cache_size=0" in line for line in warnings)
+
+
+# A failover
+
+
+Pair = tuple[Postgres, Postgres, str]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A primary, its streaming standby, and the URL of a database on whichever is the primary."""
+    second = Postgres()
+    with start_postgres() as first:
+        first.create_database("notes")
+        source = ("-h", "127.0.0.1", "-p", str(first.port), "-U", "postgres")
+        options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        hosts = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        url = f"postgresql://postgres@{hosts}/notes?target_session_attrs=read-write"
+        try:
+            target = f"--pgdata={second.data}"
+            second.run_program("pg_basebackup", *source, target, *options)
+            yield first, second.start(), url
+        finally:
+            second.remove()
+
+
+def test_failover_loses_nothing(pair: Pair, tmp_path: Path) -> None:
+    """The primary ends under load, the standby is promoted: nothing acknowledged is lost."""
+    first, second, url = pair
+    first.configure(synchronous_standby_names="*")
+    first.control("reload")
+    state = "SELECT sync_state FROM pg_stat_replication"
+    wait_until(lambda: first.sql(state) == "sync\n", description="a synchronous standby")
+    with Service.gunicorn(tmp_path, DATABASE_URL=url) as service, Load(service) as load:
+        load.wait_for_writes()
+        first.stop("immediate")
+        second.control("promote")
+        promoted_at = time.monotonic()
+        load.wait_for_writes()
+    assert not load.find_mismatches(texts(second.url("notes")))
+    assert load.writes.keys() <= {"201", "503", "504"}
+    assert load.reads.keys() <= {"200", "503"}
+    # Which is not for the time that Postgres itself takes.
+    failed = [reply for reply in load.replies if reply.method + reply.status == "GET503"]
+    assert all(reply.end < promoted_at + POOL_TIMEOUT for reply in failed)
+
+
+def test_demoted_primary_is_left(pair: Pair, tmp_path: Path) -> None:
+    """A primary that turns read-only and keeps its connections loses them all to the new one."""
+    first, second, url = pair
+    with Service.python(tmp_path, DATABASE_URL=url) as service:
+        with Load(service) as load:
+            load.wait_for_writes()
+            first.configure(default_transaction_read_only="on")
+            first.control("reload")
+            second.control("promote")
+            load.wait_for_writes()
+        assert int(first.sql(SESSIONS, "template1")) == 0
+    # What came before the failover is on both, and so stored twice.
+    stored_texts = [*texts(second.url("notes")), *texts(first.url("notes"))]
+    mismatches = load.find_mismatches(stored_texts)
+    assert not {"lost", "refused but stored"} & mismatches.keys()
+    assert load.reads.keys() == {"200"}
+    assert load.writes.keys() <= {"201", "503"}
+
+
+# Several instances
+
+
+def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> None:
+    """Behind haproxy as printed an instance is replaced under load; every request succeeds."""
+    require_programs("haproxy")
+    url = postgres.create_database("rolling")
+    port, old_port, new_port = free_port(), free_port(), free_port()
+    admin, file = tmp_path / "haproxy.sock", tmp_path / "haproxy.cfg"
+    (text,) = read_blocks(OPERATIONS, "A balancer", "haproxy")
+    text = text.replace(":80\n", f"127.0.0.1:{port}\n")
+    text = text.replace("10.0.0.1:8000", f"127.0.0.1:{old_port}")
+    text = text.replace("10.0.0.2:8000", f"127.0.0.1:{new_port}")
+    file.write_text(f"global\n    stats socket {admin} level admin\n{text}")
+
+    def start(port: int) -> Service:
+        variables = {"DATABASE_URL": url, "PORT": str(port), "WEB_CONCURRENCY": "1"}
+        service = Service.gunicorn(tmp_path, **variables)
+        return stack.enter_context(service).wait("/readyz")
+
+    def ask_haproxy(line: str) -> str:
+        with socket.socket(socket.AF_UNIX) as client, client.makefile("rw") as stream:
+            client.connect(str(admin))
+            stream.write(f"{line}\n")
+            stream.flush()
+            return stream.read()
+
+    def await_column(name: str, column: str, value: str) -> None:
+        def read() -> str:
+            rows = csv.DictReader(ask_haproxy("show stat").lstrip("# ").splitlines())
+            return next(row[column] for row in rows if row["svname"] == name)
+
+        wait_until(lambda: read() == value, description=f"{column} {value} of {name}")
+
+    with ExitStack() as stack:
+        old_service = start(old_port)
+        command = ["haproxy", "-f", str(file)]
+        balancer = stack.enter_context(Service(command, tmp_path, PORT=str(port)))
+        await_column("two", "status", "DOWN")  # haproxy begins with all UP
+        with Load(balancer) as load:
+            load.wait_for_writes()
+            start(new_port)
+            await_column("two", "status", "UP")
+            ask_haproxy("set server notes/one state drain")
+            await_column("one", "scur", "0")
+            assert old_service.stop() == 0
+            load.wait_for_writes()
+    assert not load.find_mismatches(texts(url))
+    assert load.writes.keys() == {"201"}
+    assert load.reads.keys() == {"200"}
+
+
+# A platform
+
+
+@pytest.fixture(scope="module")
+def program_folder() -> Path:
+    """A folder of programs that requirements.txt alone brings, kept until that file changes."""
+    requirements = ROOT / "requirements.txt"
+    version = requirements.read_bytes() + sys.version.encode()
+    name = f"notes-slug-{hashlib.sha256(version).hexdigest()[:16]}"
+    folder = Path(tempfile.gettempdir()) / name
+    if not (folder / "complete").exists():
+        install = f"pip --python {folder} install -qq --no-compile -r {requirements}"
+        for command in f"venv --clear --without-pip {folder}", install:
+            subprocess.run([sys.executable, "-m", *command.split()], check=True)
+        (folder / "complete").touch()
+    return folder / "bin"
+
+
+def test_procfile_serves_as_on_heroku(
+    program_folder: Path, postgres: Postgres, tmp_path: Path
+) -> None:
+    """With what requirements.txt brings, the Procfile's line serves until SIGTERM ends it all."""
+    url = postgres.create_database("heroku").replace("postgresql:", "postgres:")
+    line = (ROOT / "Procfile").read_text().removeprefix("web:").strip()
+    variables = {
+        "PATH": f"{program_folder}:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "DATABASE_URL": url,
+        "WEB_CONCURRENCY": "2",
+    }
+    with (
+        Service(["/bin/sh", "-c", f"exec {line}"], tmp_path, **variables) as service,
+        httpx2.Client(base_url=service.url) as idle_client,
+    ):
+        assert idle_client.get("/readyz").json() == {"status": "ok"}
+        with Load(service) as load:
+            load.wait_for_writes()
+            master = psutil.Process(service.process.pid)
+            processes = [master, *master.children(recursive=True)]
+            for process in processes:
+                process.terminate()
+            assert service.process.wait(20) == 0
+    assert len(processes) == 3
+    assert not any(process.is_running() for process in processes)
+    stored_texts = texts(url)
+    assert not load.find_mismatches(stored_texts)
+    assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
+    assert not re.search("Traceback|ERROR", service.log.read_text())
+
+
+# OpenTelemetry
+
+
+def test_traces_and_metrics_reach_a_collector_by_a_switch(tmp_path: Path) -> None:
+    """A switch sends spans, in their callers' traces, and durations to a collector."""
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    posts = {"/v1/traces": b"", "/v1/metrics": b"", "/v1/logs": b""}
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posts[self.path] += self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        variables = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "OTEL_SERVICE_NAME": "notes",
+            "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        }
+        with Service.python(tmp_path, **variables) as service:
+            headers = {"traceparent": f"00-{trace}-{parent}-01"}
+            httpx2.post(f"{service.url}/notes", json={"text": "a"}, headers=headers)
+        server.shutdown()
+    for part in bytes.fromhex(trace), bytes.fromhex(parent), b"POST /notes/":
+        assert part in posts["/v1/traces"]
+    for part in b"http.server.request.duration", b"/notes/", b"/livez":
+        assert part in posts["/v1/metrics"]
