@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -1042,10 +1043,10 @@ def openapi() -> dict[str, Any]:
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Open the database; start without it while it cannot be used."""
-    access = "keys are needed"
-    if not settings.API_KEYS:
-        access = "open to everybody who reaches it, as API_KEYS is unset"
-    log.info("Notes %s on %s; %s", app.version, database.title, access)
+    access = ""
+    if not settings.API_KEYS and not IS_LOCAL:
+        access = "; open to everybody who reaches it, as API_KEYS is unset"
+    log.info("Notes %s on %s%s", app.version, database.title, access)
     async with database.open():
         with suppress(HTTPException):  # run() has logged it
             await run(READ, {"id": 0})  # makes the tables
@@ -1170,12 +1171,29 @@ async def redirect_to_docs(request: Request) -> Response:
 app.openapi_url = "/openapi.json"
 app.setup()
 
+# Run by hand, and nobody but this machine reaches it.
+IS_LOCAL = __name__ == "__main__" and settings.HOST in ("127.0.0.1", "localhost", "::1")
+
+
+class Server(uvicorn.Server):
+    """A server whose start ends with the address of the documentation."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        await super().startup(sockets)
+        log.info("The documentation: http://%s:%s/docs", settings.HOST, settings.PORT)
+
+
 if __name__ == "__main__":
+    with suppress(OSError), socket.create_connection((settings.HOST, settings.PORT)):
+        fail_start("PORT", f"{settings.PORT} is taken")
     # By hand there is no proxy to trust; a stuck request delays shutdown by 5 s at most.
-    uvicorn.run(
+    options = uvicorn.Config(
         app,
         host=settings.HOST,
         port=settings.PORT,
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
+    with suppress(KeyboardInterrupt):
+        Server(options).run()
