@@ -500,7 +500,7 @@ class Postgres:
             try:
                 await raw.execute(f"{self.lock};{self.trigrams}")
             except (asyncpg.PostgresError, TimeoutError) as error:
-                log.warning("a search scans all notes, without an index: %s", error)
+                log.warning("a search scans all notes, without an index: %r", error)
         self.ready = True
 
     async def fetch(self, raw: Any, statement: Statement, values: list[Any]) -> Any:
@@ -553,7 +553,12 @@ FAILURES = [
     Failure(504, ("40003",), "nobody knows whether it was done"),
     # Read-only (25), rolled back (40), no room (53), a lock (55), cancelled (57014); a
     # prepared statement that a pooler has lost (26), or has already (42P05).
-    Failure(503, ("25", "26", "40", "42P05", "53", "55", "57014"), "busy", retry=True),
+    Failure(
+        503,
+        ("25", "26", "40", "42P05", "53", "55", "57014"),
+        "busy or read-only",
+        retry=True,
+    ),
     Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), "busy", retry=True),
     # No right, no such table or column, wrong SQL, a file that is corrupt or full.
     Failure(503, ("",), "somebody has to mend it"),

@@ -44,7 +44,6 @@ from tests.test_readme import OPERATIONS, read_blocks
 
 PASSWORD = "correct-horse"  # the servers trust everybody: it only must not be logged
 SLOTS = 10  # POOL_SIZE's default, times two workers
-POOL_TIMEOUT = 2  # the default
 START, FAILURE = "Application startup complete", r"\[WARNING\] 50[34]\b"
 
 
@@ -266,9 +265,9 @@ def test_clients_that_leave_cost_nothing(server: Postgres, service: Service) -> 
 
         def leave_some() -> bool:
             for number in range(100):
-                address = ("127.0.0.1", service.port)
-                client = stack.enter_context(socket.create_connection(address))
-                client.sendall(request if number % 2 else request[:-5])
+                client = socket.create_connection(("127.0.0.1", service.port))
+                sent = request if number % 2 else request[:-5]
+                stack.enter_context(client).sendall(sent)
             return count_waiting(sql) == SLOTS
 
         wait_until(leave_some)
@@ -323,7 +322,10 @@ def test_read_only_folder_is_named_at_the_start(tmp_path: Path) -> None:
 
 
 def test_files_of_another_user_beside_sqlites_are_503(tmp_path: Path) -> None:
-    """With a -wal and -shm of another user nothing is ready, the log says why; chown mends it."""
+    """With a -wal and -shm of another user nothing is ready, the log says why; chown mends it.
+
+    A file that may be read but not written is not ready, either.
+    """
     if os.geteuid() != 0:
         skip("only root can give files away")
     file = tmp_path / "notes.db"
@@ -342,6 +344,11 @@ def test_files_of_another_user_beside_sqlites_are_503(tmp_path: Path) -> None:
                 os.chown(other, 0, 0)
             assert ask(service) == 201
     assert texts(f"sqlite:///{file}") == ["one"]
+    file.chmod(0o400)
+    with start_as_user(tmp_path, file) as service:
+        service.wait()
+        assert ask(service, "GET", "/readyz") == 503
+        assert count_lines(service, "readonly")
 
 
 # A pooler
@@ -440,9 +447,9 @@ def test_failover_loses_nothing(pair: Pair, tmp_path: Path) -> None:
     assert not load.find_mismatches(texts(second.url("notes")))
     assert load.writes.keys() <= {"201", "503", "504"}
     assert load.reads.keys() <= {"200", "503"}
-    # Which is not for the time that Postgres itself takes.
+    # POOL_TIMEOUT is not for the time that Postgres itself takes.
     failed = [reply for reply in load.replies if reply.method + reply.status == "GET503"]
-    assert all(reply.end < promoted_at + POOL_TIMEOUT for reply in failed)
+    assert all(reply.end < promoted_at + 2 for reply in failed)
 
 
 def test_demoted_primary_is_left(pair: Pair, tmp_path: Path) -> None:
@@ -460,7 +467,8 @@ def test_demoted_primary_is_left(pair: Pair, tmp_path: Path) -> None:
     stored_texts = [*texts(second.url("notes")), *texts(first.url("notes"))]
     mismatches = load.find_mismatches(stored_texts)
     assert not {"lost", "refused but stored"} & mismatches.keys()
-    assert load.reads.keys() == {"200"}
+    # 404: of a new note, on a connection that has not been refused a write yet.
+    assert load.reads.keys() <= {"200", "404"}
     assert load.writes.keys() <= {"201", "503"}
 
 
