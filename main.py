@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import cache, lru_cache
@@ -1200,5 +1201,7 @@ if __name__ == "__main__":
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
+    server = Server(options)
     with suppress(KeyboardInterrupt):
-        Server(options).run()
+        server.run()
+    sys.exit(0 if server.started else 3)
