@@ -180,6 +180,7 @@ Text = Annotated[
     str,
     Field(max_length=65_536, pattern=r"^[^\x00]*$", examples=["fix tap in kitchen sink"]),
 ]
+Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
 # Lists, because a header may be repeated (RFC 9110, 5.3).
 ETags = Annotated[Sequence[str], Header(description="One or more ETags, or *.")]
 
@@ -246,11 +247,8 @@ class NoteQuery(BaseModel):
     )
     count: bool = Field(False, description="Whether to send `X-Total-Count`.")
     completed: bool | None = Field(None, description="Whether they are completed.")
-    q: str | None = Field(
-        None,
-        max_length=1_000,
-        pattern=r"^[^\x00]*$",
-        description="A part of the text, in upper or lower case.",
+    q: Search | None = Field(
+        None, description="A part of the text, in upper or lower case."
     )
 
     @model_validator(mode="after")
@@ -679,6 +677,11 @@ FILTERS = {
 }
 
 
+def find_filters(query: Any) -> frozenset[str]:
+    """Return the names of the filters that a query has."""
+    return frozenset(name for name in FILTERS if getattr(query, name, None) is not None)
+
+
 @cache
 def page_statement(
     sort: str, filters: frozenset[str], has_cursor: bool, is_scan: bool
@@ -767,9 +770,7 @@ async def write(
 
 async def read_page(query: NoteQuery) -> Page:
     """Return a page of notes."""
-    filters = frozenset(
-        name for name in FILTERS if getattr(query, name, None) is not None
-    )
+    filters = find_filters(query)
     # What is skipped is read, too; and a thousand of the longest notes are 65 MB.
     is_long = query.skip > 1_000 or query.take > 100
     is_scan = is_long or bool(filters) or not query.by_id
@@ -954,13 +955,14 @@ class LeanRoute(APIRoute):
 
 def read_query(request: Request, model: Any) -> dict[str, str]:
     """Return a query's parameters, the last of each name; refuse unknown ones."""
-    known = ", ".join(model.model_fields)
     if len(request.scope["query_string"]) > 16_384:  # q takes 12,000 at most
+        known = ", ".join(model.model_fields)
         raise HTTPException(422, f"The query is too long; its parameters are: {known}.")
     query = dict(request.query_params.multi_items())
     # pydantic would refuse them, too, but list them all.
     unknown = [name for name in query if name not in model.model_fields]
     if unknown:
+        known = ", ".join(model.model_fields)
         reason = f"is not a parameter here; these are: {known}"
         raise RequestValidationError(
             [{"type": "", "loc": ("query", name), "msg": reason} for name in unknown[:10]]

@@ -29,11 +29,8 @@ class NoteFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     completed: bool | None = Field(None, description="Whether they are completed.")
-    q: str | None = Field(
-        None,
-        max_length=1_000,
-        pattern=r"^[^\x00]*$",
-        description="A part of the text, in upper or lower case.",
+    q: main.Search | None = Field(
+        None, description="A part of the text, in upper or lower case."
     )
     after: Id | None = Field(None, description="The id that they begin after.")
 
@@ -47,9 +44,7 @@ class NoteFilter(BaseModel):
     @property
     def filters(self) -> frozenset[str]:
         """The names of the filters that are given."""
-        return frozenset(
-            name for name in FILTERS if getattr(self, name, None) is not None
-        )
+        return main.find_filters(self)
 
 
 def check_length(batch: Any) -> Any:

@@ -36,7 +36,6 @@ ON_SQLITE = isinstance(main.database, main.SQLite)
 # Parameters
 
 Number = Annotated[int, Field(ge=0, le=10**15)]  # JavaScript's are exact up to there
-Part = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
 COMPARISONS: dict[str, Any] = {
     "": operator.eq,
     "_ne": operator.ne,
@@ -51,8 +50,8 @@ TYPES: dict[str, Any] = {
     "_end": Number,
     "_sort": str,
     "_order": str,
-    "q": Part,
-    "text_like": Part,
+    "q": main.Search,
+    "text_like": main.Search,
 }
 like = main.database.contains(notes.c.text, main.parameter("text_like", sa.String))
 # Those that narrow the list, each with its condition.
