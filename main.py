@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import cache, lru_cache
@@ -26,6 +25,7 @@ from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -45,6 +45,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import TypedDict  # which pydantic needs before Python 3.12
@@ -66,15 +67,15 @@ def split_list(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
-def split_origins(value: str) -> list[str]:
-    """Return such a list's origins; ValueError if one is none that a browser sends."""
-    origins = split_list(value)
+def check_origins(origins: list[str]) -> list[str]:
+    """Return them; ValueError if one is none that a browser sends."""
     if origins == ["*"] or all(map(ORIGIN.fullmatch, origins)):
         return origins
     raise ValueError("must be * alone, or origins such as https://app.example")
 
 
-Key = Annotated[str, Field(pattern=r"^\S+$")]
+# As one line of the environment has them.
+Items = Annotated[list[str], NoDecode, BeforeValidator(split_list), Field(min_length=1)]
 
 
 class Settings(BaseSettings):
@@ -82,7 +83,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=Path(__file__).with_name(".env"),
-        env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         str_strip_whitespace=True,
         extra="ignore",
@@ -94,13 +94,9 @@ class Settings(BaseSettings):
     MAX_OVERFLOW: NonNegativeInt = 0
     POOL_TIMEOUT: PositiveFloat = 2
     DB_TIMEOUT: PositiveFloat = 5
-    CORS_ORIGINS: Annotated[
-        list[str], NoDecode, BeforeValidator(split_origins), Field(min_length=1)
-    ] = []
+    CORS_ORIGINS: Annotated[Items, AfterValidator(check_origins)] = []
     CORS_ORIGIN_REGEX: re.Pattern[str] | None = None
-    API_KEYS: Annotated[
-        list[Key], NoDecode, BeforeValidator(split_list), Field(min_length=1)
-    ] = []
+    API_KEYS: Items = []
     MAX_BODY_BYTES: PositiveInt = 1_048_576
     HOST: str = "127.0.0.1"
     PORT: int = Field(default=8000, ge=0, le=65_535)
@@ -323,12 +319,11 @@ class SQLite:
     async def open(self) -> AsyncIterator[None]:
         """Hold the file open."""
         self.ready = False
-        self.reads, self.writes, self.scans = (
-            each.connection() for each in self.databases
-        )
+        connections = [each.connection() for each in self.databases]
+        self.reads, self.writes, self.scans = connections
         async with self.reads, self.writes, self.scans:
             self.stat_at_open = self.file.stat()
-            for each in (self.reads, self.writes, self.scans):
+            for each in connections:
                 raw: Any = each.raw_connection
                 # to_notes() decodes. Where sqlite3 cannot, it leaves a statement open, and
                 # so an old snapshot or a transaction.
@@ -348,24 +343,28 @@ class SQLite:
             f" {self.file.name}-wal and {self.file.name}-shm, and start again"
         )
 
-    async def prepare(self, raw: Any) -> None:
+    async def prepare(self, _: Any) -> None:
         """Make the tables that are missing."""
-        await self.writes.raw_connection.execute_fetchall("PRAGMA synchronous=FULL")
-        script = ["PRAGMA journal_mode=WAL", *table_definitions(self.dialect)]
-        # It fails where the file, or what lies beside it, cannot be written.
-        script.append("DELETE FROM notes WHERE false")
+        script = [
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",
+            *table_definitions(self.dialect),
+            # It fails where the file, or what lies beside it, cannot be written.
+            "DELETE FROM notes WHERE false",
+        ]
+        raw: Any = self.writes.raw_connection
         await raw.executescript(";".join(script))
         self.ready = True
 
     async def fetch(self, raw: Any, statement: Statement, values: list[Any]) -> Any:
         """Return a statement's rows; interrupt a scan that takes too long."""
-        if not statement.is_scan:  # an interrupt would hit another request's statement
-            return await raw.execute_fetchall(statement.sql, values)
+        limit = settings.DB_TIMEOUT if statement.is_scan else None
         try:
-            async with asyncio.timeout(settings.DB_TIMEOUT):
+            async with asyncio.timeout(limit):
                 return await raw.execute_fetchall(statement.sql, values)
         except (TimeoutError, asyncio.CancelledError):
-            await raw.interrupt()
+            if statement.is_scan:  # else it would hit another request's statement
+                await raw.interrupt()
             raise
 
     def contains(self, column: Any, part: Any) -> Any:
@@ -454,11 +453,13 @@ class Postgres:
 
     async def connect(self, *_: Any, **__: Any) -> Any:
         """Return a connection to the first host that gives one in its share of time."""
+        share = 0.9 * settings.POOL_TIMEOUT / len(self.hosts)
         failures = []
         for host in list(self.hosts):
+            url = f"postgresql://{self.login}@{host}{self.rest}"
             try:
-                async with asyncio.timeout(0.9 * settings.POOL_TIMEOUT / len(self.hosts)):
-                    raw = await self.connect_to(host)
+                async with asyncio.timeout(share):
+                    raw = await asyncpg.connect(url, **self.options)
             except Exception as error:  # whatever asyncpg makes of a peer's words
                 failures.append(f"{host}: {error!r}")
             else:
@@ -468,21 +469,6 @@ class Postgres:
                 return raw
         raise ConnectionError("; ".join(failures))
 
-    async def connect_to(self, host: str) -> Any:
-        """Return a connection to a host; without prepared statements to a pooler."""
-        url = f"postgresql://{self.login}@{host}{self.rest}"
-        raw = await asyncpg.connect(url, **self.options)
-        if "statement_cache_size" in self.options:
-            return raw
-        # A pooler gives an id of its own at first, and runs this in another process.
-        query = await raw.prepare("SELECT pg_backend_pid()", name="")
-        if await query.fetchval() == raw.get_server_pid():
-            return raw
-        raw.terminate()
-        log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0 in it")
-        self.options["statement_cache_size"] = 0
-        return await self.connect_to(host)
-
     async def skip_reset(self, _: Any) -> None:
         """Leave a connection as it is: no request sets state; a reset is a round trip."""
 
@@ -491,6 +477,14 @@ class Postgres:
 
         That is done once: who drops a table later may be restoring it.
         """
+        if "statement_cache_size" not in self.options:
+            # A pooler gives an id of its own at first, and runs this in another process.
+            query = await raw.prepare("SELECT pg_backend_pid()", name="")
+            if await query.fetchval() != raw.get_server_pid():
+                log.warning("DATABASE_URL leads to a pooler: set statement_cache_size=0")
+                self.options["statement_cache_size"] = 0
+                raw.terminate()
+                raise ConnectionError("it prepares statements")  # run() tries again
         names = [table.name for table in metadata.sorted_tables]
         found = "SELECT count(to_regclass(name)) FROM unnest($1::text[]) AS name"
         if await raw.fetchval(found, names) < len(names):
@@ -516,12 +510,11 @@ class Postgres:
         return column.icontains(plain, escape="/")
 
 
-def choose_database(url: str) -> SQLite | Postgres:
-    """Return the database that a URL names; end the start if it makes no sense."""
-    try:
-        return SQLite(url) if url.startswith("sqlite") else Postgres(url)
-    except ValueError as error:
-        fail_start("DATABASE_URL", str(error))
+URL = settings.url
+try:
+    database = SQLite(URL) if URL.startswith("sqlite") else Postgres(URL)
+except ValueError as error:
+    fail_start("DATABASE_URL", str(error))
 
 
 # Running a statement
@@ -616,9 +609,6 @@ async def run(statement: Statement, given: Mapping[str, Any]) -> Any:
             log.warning("%s, %s: %s", failure.status, failure.meaning, reason)
             raise HTTPException(failure.status)
         await asyncio.sleep(database.pause)
-
-
-database = choose_database(settings.url)
 
 
 # The statements
@@ -812,7 +802,8 @@ def problem(
     errors: dict[str, str] | None = None,
 ) -> Response:
     """Return an error in the one shape that all have (RFC 9457)."""
-    detail = detail or DETAILS[status]
+    if not detail.endswith("."):  # not a sentence of ours
+        detail = DETAILS.get(status, detail)
     title = HTTPStatus(status).phrase
     body = Problem(
         title=title, status=status, detail=detail, message=detail, errors=errors
@@ -824,9 +815,6 @@ def problem(
 async def refuse(request: Request, error: Any) -> Response:
     """Answer what a handler, or Starlette, has refused."""
     status, headers = error.status_code, dict(error.headers or {})
-    detail = str(error.detail)
-    if not detail.endswith("."):  # not a sentence of ours
-        detail = DETAILS.get(status, detail)
     if status == 405:  # Starlette names the methods of the path's first route only
         methods: set[str] = set()
         for route in app.routes:
@@ -837,7 +825,7 @@ async def refuse(request: Request, error: Any) -> Response:
         headers["Allow"] = ", ".join(sorted(methods))
     if status == 503:
         headers["Retry-After"] = "1"
-    return problem(status, detail, headers)
+    return problem(status, str(error.detail), headers)
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
@@ -955,17 +943,16 @@ class LeanRoute(APIRoute):
 
 def read_query(request: Request, model: Any) -> dict[str, str]:
     """Return a query's parameters, the last of each name; refuse unknown ones."""
+    known = model.model_fields
     if len(request.scope["query_string"]) > 16_384:  # q takes 12,000 at most
-        known = ", ".join(model.model_fields)
-        raise HTTPException(422, f"The query is too long; its parameters are: {known}.")
+        names = ", ".join(known)
+        raise HTTPException(422, f"The query is too long; its parameters are: {names}.")
     query = dict(request.query_params.multi_items())
-    # pydantic would refuse them, too, but list them all.
-    unknown = [name for name in query if name not in model.model_fields]
-    if unknown:
-        known = ", ".join(model.model_fields)
-        reason = f"is not a parameter here; these are: {known}"
+    unknown = [name for name in query if name not in known]
+    if unknown:  # pydantic would refuse them, too, but not name those that there are
+        reason = f"is not a parameter here; these are: {', '.join(known)}"
         raise RequestValidationError(
-            [{"type": "", "loc": ("query", name), "msg": reason} for name in unknown[:10]]
+            [{"type": "", "loc": ("query", name), "msg": reason} for name in unknown]
         )
     return query
 
@@ -1068,7 +1055,7 @@ PROBLEM = {
     },
 }
 # Telemetry that is on, but not configured, takes 5 % of a read's CPU.
-TELEMETRY = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in os.environ)
+TELEMETRY = "FASTAPI_OTEL_AUTO_CONFIGURE" in os.environ
 
 app = FastAPI(
     title="Notes",
@@ -1172,7 +1159,7 @@ async def readyz() -> dict[str, str]:
 @app.get("/", include_in_schema=False)
 async def redirect_to_docs(request: Request) -> Response:
     """Redirect to the documentation."""
-    return Response(None, 307, {"Location": f"{request.scope['root_path']}/docs"})
+    return RedirectResponse(f"{request.scope['root_path']}/docs")
 
 
 # FastAPI's own routes come last, as all before a request's own are tried: 4 % of a read.
@@ -1203,7 +1190,5 @@ if __name__ == "__main__":
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
-    server = Server(options)
     with suppress(KeyboardInterrupt):
-        server.run()
-    sys.exit(0 if server.started else 3)
+        Server(options).run()

@@ -64,7 +64,7 @@ REFUSED = {
         ",",
     ],
     "CORS_ORIGIN_REGEX": ["https://(.example"],
-    "API_KEYS": [" , ", "one two"],
+    "API_KEYS": [" , "],
     "MAX_BODY_BYTES": ["0"],
     "PORT": ["http", "-1", "70000"],
     "db_server_port": ["many"],
