@@ -42,8 +42,8 @@ bench: .venv/bench/requirements.txt ## measure against the bars; PARTS=load or m
 
 soak: .venv/requirements-dev.txt ## test the faults for hours, under more load
 	for round in 1 2 3 4 5 6 7 8 9 10; do \
-		SOAK=10 $(BIN)/python -m pytest -v tests/test_faults.py tests/test_linearizability.py \
-			|| exit 1; \
+		SOAK=10 $(BIN)/python -m pytest -v -rP tests/test_faults.py tests/test_linearizability.py \
+			tests/cluster.py || exit 1; \
 	done
 
 pins: ## pin the newest versions of what pyproject.toml lists, by uv

@@ -71,7 +71,7 @@ def check_origins(origins: list[str]) -> list[str]:
     """Return them; ValueError if one is none that a browser sends."""
     if origins == ["*"] or all(map(ORIGIN.fullmatch, origins)):
         return origins
-    raise ValueError("must be * alone, or origins such as https://app.example")
+    raise ValueError("must be * alone, or as https://app.example, without a last slash")
 
 
 # As one line of the environment has them.
@@ -165,18 +165,18 @@ notes = sa.Table(
 
 MAX_ID = 2**63 - 1
 
-# Its bounds are not in OpenAPI, which would have 2^63-1 as a float.
+# Its maximum is not in OpenAPI, which would have 2^63-1 as a float.
 Id = Annotated[
     int,
     Field(ge=1, le=MAX_ID),
     WithJsonSchema({"type": "integer", "format": "int64", "minimum": 1}),
 ]
-# Postgres stores no U+0000.
+NO_NUL = r"^[^\x00]*$"  # as Postgres stores no U+0000
 Text = Annotated[
     str,
-    Field(max_length=65_536, pattern=r"^[^\x00]*$", examples=["fix tap in kitchen sink"]),
+    Field(max_length=65_536, pattern=NO_NUL, examples=["fix tap in kitchen sink"]),
 ]
-Search = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
+Search = Annotated[str, Field(max_length=1_000, pattern=NO_NUL)]
 # Lists, because a header may be repeated (RFC 9110, 5.3).
 ETags = Annotated[Sequence[str], Header(description="One or more ETags, or *.")]
 
@@ -305,8 +305,14 @@ class SQLite:
         if parts is None:
             raise ValueError(URL_FORM)
         self.file = Path(unquote(parts[1])).absolute()
-        if self.file.is_dir() or not os.access(self.file.parent, os.W_OK):
-            raise ValueError("must name a file in a folder that can be written")
+        folder = os.path.dirname(os.path.realpath(self.file))
+        is_there = os.path.exists(self.file)
+        if (
+            os.path.isdir(self.file)
+            or not os.access(folder, os.W_OK)
+            or (is_there and not os.access(self.file, os.R_OK))
+        ):
+            raise ValueError("must name a file that can be read, in a folder to write to")
         self.title = f"SQLite, {self.file}"
         place = f"sqlite:///{quote(str(self.file))}"
         # No timeout, as SQLite would wait for a lock on the thread that all others need;
@@ -339,8 +345,8 @@ class SQLite:
                     return self.writes
                 return self.scans if statement.is_scan else self.reads
         raise sqlite3.OperationalError(
-            f"{self.file} was replaced or deleted: stop all workers, delete"
-            f" {self.file.name}-wal and {self.file.name}-shm, and start again"
+            f"{self.file} was moved, replaced or deleted: move it back; or stop all workers,"
+            f" delete {self.file.name}-wal and {self.file.name}-shm, and start again"
         )
 
     async def prepare(self, _: Any) -> None:
@@ -369,12 +375,12 @@ class SQLite:
 
     def contains(self, column: Any, part: Any) -> Any:
         """Return the condition that a text holds a part; LIKE costs text times part."""
-        return sa.func.has_part(column, part)
+        return sa.func.has_part(sa.cast(column, sa.LargeBinary), part)
 
 
-def has_part(text: str | None, part: str) -> bool:
-    """Tell whether a text holds a part in any case, also beyond ASCII."""
-    return text is not None and part.casefold() in text.casefold()
+def has_part(text: bytes | None, part: str) -> bool:
+    """Tell whether a text, which may be damaged, holds a part in any case."""
+    return part.casefold() in (text or b"").decode(errors="replace").casefold()
 
 
 URL_FORM = (
@@ -416,18 +422,22 @@ class Postgres:
             raise ValueError(URL_FORM)
         login, hosts, name, query = parts.groups("")
         parameters = dict(parse_qsl(query))
+        if "ssl" in parameters:  # as SQLAlchemy has it
+            parameters["sslmode"] = parameters.pop("ssl")
         for other in parameters.keys() - set(ASYNCPG_PARAMETERS.split()):
             log.warning("DATABASE_URL: asyncpg has no parameter %r; it is dropped", other)
             del parameters[other]
-        # A second, for what asyncpg asks by itself; fetch() has its own.
-        self.options: dict[str, Any] = {"command_timeout": 1}
+        self.hosts = hosts.split(",")
+        self.options: dict[str, Any] = {
+            "timeout": 0.9 * settings.POOL_TIMEOUT / len(self.hosts),  # to connect
+            "command_timeout": 1,  # for what asyncpg asks by itself; fetch() has its own
+        }
         if "statement_cache_size" in parameters:
             size = int(parameters.pop("statement_cache_size"))
             self.options["statement_cache_size"] = size
-        self.hosts = hosts.split(",")
         self.login = quote(login, safe="%:")
         self.rest = f"{name or '/'}?{urlencode(parameters)}"
-        self.title = f"Postgres, {hosts}{name}"
+        self.title = f"Postgres, {hosts or parameters.get('host')}{name}"
         most = settings.POOL_SIZE + settings.MAX_OVERFLOW
         self.scan_lane = asyncio.Semaphore(max(1, most // 2))
         # The URL is a placeholder: connect() opens the connections.
@@ -453,13 +463,11 @@ class Postgres:
 
     async def connect(self, *_: Any, **__: Any) -> Any:
         """Return a connection to the first host that gives one in its share of time."""
-        share = 0.9 * settings.POOL_TIMEOUT / len(self.hosts)
         failures = []
         for host in list(self.hosts):
             url = f"postgresql://{self.login}@{host}{self.rest}"
             try:
-                async with asyncio.timeout(share):
-                    raw = await asyncpg.connect(url, **self.options)
+                raw = await asyncpg.connect(url, **self.options)
             except Exception as error:  # whatever asyncpg makes of a peer's words
                 failures.append(f"{host}: {error!r}")
             else:
@@ -543,20 +551,19 @@ FAILURES = [
         "the table refuses a value",
     ),
     Failure(504, ("40003",), "nobody knows whether it was done"),
-    # Read-only (25), rolled back (40), no room (53), a lock (55), cancelled (57014); a
-    # prepared statement that a pooler has lost (26), or has already (42P05).
+    # Read-only (25), rolled back (40), too many connections (533), a lock (55), cancelled
+    # (57014); a prepared statement that a pooler has lost (26), or has already (42P05).
     Failure(
         503,
-        ("25", "26", "40", "42P05", "53", "55", "57014"),
+        ("25", "26", "40", "42P05", "533", "55", "57014", "SQLITE_BUSY", "SQLITE_LOCKED"),
         "busy or read-only",
         retry=True,
     ),
-    Failure(503, ("SQLITE_BUSY", "SQLITE_LOCKED"), "busy", retry=True),
     # No right, no such table or column, wrong SQL, a file that is corrupt or full.
     Failure(503, ("",), "somebody has to mend it"),
 ]
 TOO_LATE = Failure(503, (), "no connection in time")
-AWAY = Failure(503, (), "the database is away", retry=True)
+AWAY = Failure(503, (), "no connection to the database", retry=True)
 UNKNOWN = Failure(504, (), "no answer in time, or none at all")
 
 
@@ -707,21 +714,16 @@ class Page(NamedTuple):
     total: int | None
 
 
-def to_notes(rows: Sequence[Any]) -> list[Note]:
-    """Return rows as they are shown; 503 if somebody has stored what is no note."""
+def to_notes(rows: Sequence[Any], written: bool = False) -> list[Note]:
+    """Return rows as they are shown; 503 if one is no note, or 504 if it was written."""
     try:
         return NOTES.validate_python([dict(zip(SHOWN, row, strict=True)) for row in rows])
     except ValidationError as error:
         place, name = error.errors()[0]["loc"]
-        log.warning("503: the %s of note %s cannot be shown", name, rows[int(place)][0])
+        log.warning("the %s of note %s cannot be shown", name, rows[int(place)][0])
+        if written:
+            raise HTTPException(504, "It was written, but cannot be shown.") from None
         raise HTTPException(503, "A stored note cannot be shown.") from None
-
-
-def first_or_404(rows: Sequence[Any], note_id: int) -> Note:
-    """Return the note that a statement found; 404 where it found none."""
-    if not rows:
-        raise HTTPException(404, f"There is no note with id {note_id}.")
-    return to_notes(rows)[0]
 
 
 async def create(note: NoteIn) -> Note:
@@ -731,7 +733,10 @@ async def create(note: NoteIn) -> Note:
 
 async def read(note_id: int) -> Note:
     """Return a note; 404 if it is missing."""
-    return first_or_404(await run(READ, {"id": note_id}), note_id)
+    rows = await run(READ, {"id": note_id})
+    if not rows:
+        raise HTTPException(404, f"There is no note with id {note_id}.")
+    return to_notes(rows)[0]
 
 
 async def write(
@@ -752,10 +757,10 @@ async def write(
         given |= {f"old_{name}": value for name, value in old.items()}
     names = None if values is None else frozenset(values)
     rows = await run(write_statement(names, is_guarded), given)
-    if is_guarded and not rows:
-        await read(note_id)  # 404 if it was deleted
+    if not rows:
+        await read(note_id)  # 404 if it is missing
         raise HTTPException(412)
-    return first_or_404(rows, note_id)
+    return to_notes(rows, written=True)[0]
 
 
 async def read_page(query: NoteQuery) -> Page:
@@ -780,11 +785,10 @@ async def read_page(query: NoteQuery) -> Page:
 # Where the raiser gives none.
 DETAILS = {
     400: "The body is not JSON.",
-    401: "Send a key, as a Bearer token.",
+    401: "Send one of the keys, as in Authorization: Bearer KEY.",
     404: "There is nothing at this path.",
-    405: "This path takes only the methods that Allow names.",
     409: "The database already has a row in this place; nothing was changed.",
-    412: "It is no longer as If-Match names it.",
+    412: "It was changed since it was read; nothing was done.",
     413: f"The body is over {settings.MAX_BODY_BYTES} bytes.",
     415: "The body must be JSON, uncompressed, and its Content-Type application/json.",
     422: "The table in the database refuses a value, by its type, its length or a rule.",
@@ -802,9 +806,9 @@ def problem(
     errors: dict[str, str] | None = None,
 ) -> Response:
     """Return an error in the one shape that all have (RFC 9457)."""
-    if not detail.endswith("."):  # not a sentence of ours
-        detail = DETAILS.get(status, detail)
     title = HTTPStatus(status).phrase
+    if detail in ("", title) or status == 413:  # whose words differ between versions
+        detail = DETAILS.get(status, title)
     body = Problem(
         title=title, status=status, detail=detail, message=detail, errors=errors
     )
@@ -815,6 +819,7 @@ def problem(
 async def refuse(request: Request, error: Any) -> Response:
     """Answer what a handler, or Starlette, has refused."""
     status, headers = error.status_code, dict(error.headers or {})
+    detail = str(error.detail)
     if status == 405:  # Starlette names the methods of the path's first route only
         methods: set[str] = set()
         for route in app.routes:
@@ -823,9 +828,10 @@ async def refuse(request: Request, error: Any) -> Response:
         if "GET" in methods:
             methods.add("HEAD")
         headers["Allow"] = ", ".join(sorted(methods))
+        detail = f"This path takes {headers['Allow']} only."
     if status == 503:
         headers["Retry-After"] = "1"
-    return problem(status, str(error.detail), headers)
+    return problem(status, detail, headers)
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
@@ -839,7 +845,7 @@ async def refuse_input(request: Request, error: Any) -> Response:
     for each in error.errors()[:10]:
         where, *place = each["loc"]
         reason = each["msg"].removeprefix("Value error, ")
-        if each["type"] == "string_pattern_mismatch":  # of our models' one pattern
+        if each.get("ctx") == {"pattern": NO_NUL}:
             reason = "must not contain U+0000"
         errors.setdefault(".".join(map(str, place)) or where, reason)
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
@@ -848,9 +854,8 @@ async def refuse_input(request: Request, error: Any) -> Response:
 
 def split_tags(lines: Sequence[str]) -> list[str]:
     """Return the tags that a conditional header lists, in one line or in more."""
-    tags = ",".join(lines).split(",")
     # A proxy that compresses makes them weak; they are of the note and not of its bytes.
-    return [tag.strip().removeprefix("W/") for tag in tags if tag.strip()]
+    return [tag.removeprefix("W/") for tag in split_list(",".join(lines))]
 
 
 def tag_of(content: bytes) -> str:
@@ -872,8 +877,10 @@ def answer(
 ) -> Answer:
     """Return an item with its tag; 304 if the client knows it (RFC 9110, 13.1.2)."""
     content = to_json(item)
-    sent = {"ETag": tag_of(content), "Cache-Control": "no-cache", **NOSNIFF, **headers}
-    if {sent["ETag"], "*"}.intersection(split_tags(if_none_match)):
+    # A 304 leaves a client the Link that it has, so one that is gone changes the tag.
+    tag = tag_of(content + headers.get("Link", "").encode())
+    sent = {"ETag": tag, "Cache-Control": "no-cache", **NOSNIFF, **headers}
+    if {tag, "*"}.intersection(split_tags(if_none_match)):
         return Answer(None, 304, sent)
     return Answer(content, status, sent)
 
@@ -895,21 +902,17 @@ def next_link(request: Request, query: NoteQuery, last: Note) -> str:
 class LeanRoute(APIRoute):
     """A route whose call pydantic alone validates, which saves 60 of some 200 us.
 
-    An endpoint chooses it by returning an Answer. It may declare parameters of the path,
-    one model of the query, lists of headers, one JSON body and the request; with more, as
-    without an Answer, it has FastAPI's handler. A path's last slash may be left out.
+    An endpoint chooses it by returning an Answer, and may declare parameters of the path,
+    one model of the query, lists of headers, one JSON body and the request. One that needs
+    more returns a Response and has FastAPI's handler, as has one with dependencies. A
+    path's last slash may be left out.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.path_regex = re.compile(self.path_regex.pattern.replace("/$", "/?$"))
-        others = (
-            self.dependant.dependencies,
-            self.dependant.cookie_params,
-            self.dependant.response_param_name,
-            self.dependant.background_tasks_param_name,
-        )
-        if endpoint.__annotations__.get("return") is Answer and not any(others):
+        is_chosen = endpoint.__annotations__.get("return") is Answer
+        if is_chosen and not self.dependant.dependencies:
             function: Any = endpoint  # whose arguments pydantic takes for a type, too
             config = ConfigDict(arbitrary_types_allowed=True)  # for Request
             self.validated_call = TypeAdapter(function, config=config)
@@ -1013,7 +1016,7 @@ class Edge:
 
 
 class CORS(CORSMiddleware):
-    """Starlette's, which also logs each origin that it refuses, once."""
+    """Starlette's, which also logs the origins that it refuses, each but once."""
 
     @lru_cache(maxsize=100)  # noqa: B019  # this object lives as long as the process
     def is_allowed_origin(self, origin: str) -> bool:  # pyright: ignore  # cached
@@ -1055,7 +1058,7 @@ PROBLEM = {
     },
 }
 # Telemetry that is on, but not configured, takes 5 % of a read's CPU.
-TELEMETRY = "FASTAPI_OTEL_AUTO_CONFIGURE" in os.environ
+TELEMETRY = os.environ.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true"
 
 app = FastAPI(
     title="Notes",
@@ -1087,7 +1090,7 @@ app.add_middleware(
     allow_methods=["*"],
     allow_headers=["*"],
     allow_private_network=True,
-    expose_headers=["Location", "Link", "ETag", "X-Total-Count", "Retry-After"],
+    expose_headers=["Location", "Link", "ETag", "X-Total-Count", "Retry-After", "Allow"],
 )
 
 
@@ -1176,19 +1179,17 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
         await super().startup(sockets)
-        log.info("The documentation: http://%s:%s/docs", settings.HOST, settings.PORT)
+        host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+        log.info("Ctrl+C stops it; see http://%s:%s/docs", host, settings.PORT)
 
 
 if __name__ == "__main__":
-    with suppress(OSError), socket.create_connection((settings.HOST, settings.PORT)):
-        fail_start("PORT", f"{settings.PORT} is taken")
+    family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.HOST, settings.PORT), family=family)
+    except OSError as error:
+        fail_start("HOST, PORT", str(error))
     # By hand there is no proxy to trust; a stuck request delays shutdown by 5 s at most.
-    options = uvicorn.Config(
-        app,
-        host=settings.HOST,
-        port=settings.PORT,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-    )
+    options = uvicorn.Config(app, proxy_headers=False, timeout_graceful_shutdown=5)
     with suppress(KeyboardInterrupt):
-        Server(options).run()
+        Server(options).run([listener])

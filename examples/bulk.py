@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
-from fastapi import Body, Query, Request
+from fastapi import Body, HTTPException, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -29,7 +29,8 @@ class NoteFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     completed: bool | None = Field(None, description="Whether they are completed.")
-    q: main.Search | None = Field(
+    # An empty one, as of a search box in which nothing is, would be in all notes.
+    q: Annotated[main.Search, Field(min_length=1)] | None = Field(
         None, description="A part of the text, in upper or lower case."
     )
     after: Id | None = Field(None, description="The id that they begin after.")
@@ -109,7 +110,7 @@ def answer_rows(
     rows: list[Any], status: int = 200, headers: Mapping[str, str] = {}
 ) -> Answer:
     """Return notes, oldest first: a database returns them in any order."""
-    items = sorted(main.to_notes(rows), key=lambda note: note["id"])
+    items = sorted(main.to_notes(rows, written=True), key=lambda note: note["id"])
     return main.answer(items, status, headers=headers)
 
 
@@ -120,6 +121,8 @@ async def write(
 
     They are found first, by a read, as SQLite would let nobody write meanwhile.
     """
+    if "if-match" in request.headers:
+        raise HTTPException(412, "If-Match is of one note; this call takes none.")
     given = {**vars(query), "after": query.after or 0}
     found = await main.run(find_statement(query.filters), given)
     ids = [row[0] for row in found[:MOST]]

@@ -110,7 +110,9 @@ def read_range(values: dict[str, Any]) -> tuple[int, int]:
     """Return how many notes to leave out, and how many to return."""
     names = values.keys() & {"_page", "_limit", "_per_page", "_start", "_end"}
     if names not in PAGINGS:
-        refuse(min(names), f"does not go with {' and '.join(sorted(names)[1:])}")
+        first, *others = sorted(names)
+        reason = f"does not go with {' and '.join(others)}" if others else "needs _page"
+        refuse(first, reason)
     if "_page" in values:
         take = values.get("_limit", values.get("_per_page", 10))
         if take == 0:

@@ -106,8 +106,7 @@ DELETE = main.compile_statement(sa.delete(products).where(THIS).returning(produc
 price = products.c.price
 page = sa.select(products).where(
     products.c.id > parameter("after"),
-    price >= parameter("min_price", price.type),
-    price <= parameter("max_price", price.type),
+    price.between(parameter("min_price", price.type), parameter("max_price", price.type)),
 )
 page = page.order_by(products.c.id).limit(parameter("take")).offset(parameter("skip"))
 PAGE = main.compile_statement(page, is_scan=True)
@@ -131,8 +130,12 @@ def to_products(rows: Sequence[Any]) -> list[Product]:
         raise HTTPException(503, "A stored product cannot be shown.") from None
 
 
-async def run_for(product_id: int, statement: main.Statement, **values: Any) -> Product:
+async def run_for(
+    product_id: int, statement: main.Statement, if_match: ETags = (), **values: Any
+) -> Product:
     """Return the product that a statement finds by its id; 404 if it is missing."""
+    if if_match:
+        raise HTTPException(412, "Products take no If-Match; nothing was done.")
     rows = await main.run(statement, {**values, "id": product_id})
     if not rows:
         raise HTTPException(404, f"There is no product with id {product_id}.")
@@ -170,21 +173,23 @@ async def read_product(product_id: Id, if_none_match: ETags = ()) -> Answer:
 
 
 @app.put("/products/{product_id}/", response_model=Product)
-async def update_product(product_id: Id, product: ProductPatch) -> Answer:
+async def update_product(
+    product_id: Id, product: ProductPatch, if_match: ETags = ()
+) -> Answer:
     """Change what is given of a product."""
     statement = update_statement(frozenset(product))
-    return answer(await run_for(product_id, statement, **product))
+    return answer(await run_for(product_id, statement, if_match, **product))
 
 
 @app.patch("/products/{product_id}/stock/", response_model=Product)
-async def update_stock(product_id: Id, stock: Stock) -> Answer:
+async def update_stock(product_id: Id, stock: Stock, if_match: ETags = ()) -> Answer:
     """Set how many of a product there are."""
     statement = update_statement(frozenset(stock))
-    return answer(await run_for(product_id, statement, **stock))
+    return answer(await run_for(product_id, statement, if_match, **stock))
 
 
 @app.delete("/products/{product_id}/", response_model=DeletedProduct)
-async def delete_product(product_id: Id) -> Answer:
+async def delete_product(product_id: Id, if_match: ETags = ()) -> Answer:
     """Delete a product and return it."""
-    product = await run_for(product_id, DELETE)
+    product = await run_for(product_id, DELETE, if_match)
     return answer({**product, "message": "Product deleted successfully"})

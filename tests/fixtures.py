@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from tests.servers import MAIN_VARIABLES, ROOT, Postgres
+from tests.servers import MAIN_VARIABLES, ROOT, Postgres, Service
 
 # For a test of what is decided before the database is asked.
 ONCE = pytest.mark.parametrize("deployment", ["on_sqlite"], ids=["sqlite"], indirect=True)
@@ -131,7 +131,7 @@ def problem(response: Response, *fields: str) -> int:
         "Content-Type": "application/problem+json",
         "X-Content-Type-Options": "nosniff",
         "Access-Control-Allow-Origin": "*",
-        "Access-Control-Expose-Headers": "Location, Link, ETag, X-Total-Count, Retry-After",
+        "Access-Control-Expose-Headers": "Location, Link, ETag, X-Total-Count, Retry-After, Allow",
     }
     assert {name: response.headers.get(name) for name in expected} == expected
     assert response.headers.get("Retry-After") == ("1" if status == 503 else None)
@@ -148,6 +148,25 @@ def database(
         return f"sqlite:///{tmp_path_factory.mktemp(name)}/notes.db"
     server: Postgres = request.getfixturevalue("postgres")
     return server.create_database(name)
+
+
+@pytest.fixture(scope="module")
+def service(
+    request: pytest.FixtureRequest,
+    database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """The APP that a file names, under gunicorn with two workers, on each of the two."""
+    folder = tmp_path_factory.mktemp("service")
+    with Service.gunicorn(folder, request.module.APP, DATABASE_URL=database) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def visitor(service: Service) -> Iterator[httpx2.Client]:
+    """A client of it, from another origin."""
+    with httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

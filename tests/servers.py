@@ -1,5 +1,6 @@
 """Real servers for the tests: Postgres, and the service under gunicorn or alone."""
 
+import atexit
 import contextlib
 import importlib.util
 import os
@@ -11,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -90,6 +91,8 @@ def postgres_binaries() -> Path:
 class Postgres:
     """A Postgres server of the tests' own: one folder, one port, an ordinary user's process."""
 
+    template: ClassVar[Path | None] = None  # an empty cluster
+
     def __init__(self, **settings: str) -> None:
         self.bin = postgres_binaries()
         is_root = os.name == "posix" and os.geteuid() == 0
@@ -142,13 +145,21 @@ class Postgres:
             extra_groups=[] if self.user else None,
         )
 
-    def initialise(self) -> Self:
-        """Make an empty cluster."""
+    def initialise(self) -> None:
+        """Make an empty cluster: initdb makes the first one, and the others are copies of it."""
+        if Postgres.template:
+            shutil.copytree(Postgres.template, self.data)
+            if self.user:
+                for path in (self.data, *self.data.rglob("*")):
+                    os.chown(path, *self.user)
+            return
         options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
         self.run_program("initdb", f"--pgdata={self.data}", "--locale=C.UTF-8", *options)
         rules = self.data / "pg_hba.conf"  # these two alone have to know their passwords
         rules.write_text(f'host all odd,"no@tes" all scram-sha-256\n{rules.read_text()}')
-        return self
+        Postgres.template = Path(tempfile.mkdtemp(prefix="notes-template-"))
+        atexit.register(shutil.rmtree, Postgres.template, ignore_errors=True)
+        shutil.copytree(self.data, Postgres.template, dirs_exist_ok=True)
 
     def configure(self, **settings: str) -> None:
         """Add settings; they hold from the next start (or `reload`) on."""
@@ -249,19 +260,28 @@ class Service:
 
     @classmethod
     def gunicorn(cls, folder: Path, app: str = "main:app", **variables: str) -> Self:
-        """Start the service as the Procfile does, with two workers."""
+        """Start the service as the Procfile does, with two workers, unless told otherwise."""
         if sys.platform == "win32":
             skip("gunicorn does not run on Windows")
         line = (ROOT / "Procfile").read_text().split(":", 1)[1].split()
         line = [app if word == "main:app" else word for word in line]
         command = [str(Path(sys.executable).with_name(line[0])), *line[1:]]
         variables.setdefault("WEB_CONCURRENCY", "2")
+        variables.setdefault("DATABASE_URL", f"sqlite:///{folder}/notes.db")
         return cls(command, folder, **variables)
 
     @classmethod
     def python(cls, folder: Path, **variables: str) -> Self:
         """Start the service as `make run` does."""
         return cls([sys.executable, "main.py"], folder, **variables)
+
+    @classmethod
+    def uvicorn(cls, folder: Path, app: str, **variables: str) -> Self:
+        """Start an app as the README starts the extras, in one process and so sooner."""
+        port = variables.setdefault("PORT", str(free_port()))
+        variables.setdefault("DATABASE_URL", f"sqlite:///{folder}/notes.db")
+        command = [sys.executable, "-m", "uvicorn", app, "--port", port]
+        return cls(command, folder, **variables)
 
     def wait(self, path: str = "/livez", seconds: float = 15) -> Self:
         """Wait until a path answers 200; RuntimeError with the log if the process ends."""

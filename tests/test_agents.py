@@ -37,14 +37,6 @@ BOTH = {"Accept": "application/json, text/event-stream"}
 
 
 @pytest.fixture(scope="module")
-def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two workers behind one port, on each database."""
-    folder = tmp_path_factory.mktemp("agents")
-    with Service.gunicorn(folder, APP, DATABASE_URL=database) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
 def sender(service: Service) -> Iterator[httpx2.Client]:
     """A client of the service that knows nothing of the protocol."""
     headers = {**BOTH, "Content-Type": "application/json"}
@@ -58,12 +50,6 @@ def http(sender: httpx2.Client) -> httpx2.Client:
     for note in sender.get("/notes/", params={"take": 1_000}).json():
         sender.delete(f"/notes/{note['id']}/")
     return sender
-
-
-def start(folder: Path, **variables: str) -> Service:
-    """Return the service on SQLite."""
-    variables.setdefault("DATABASE_URL", f"sqlite:///{folder}/notes.db")
-    return Service.gunicorn(folder, APP, **variables)
 
 
 def converse(
@@ -170,38 +156,43 @@ def test_next_leads_through_all_notes(
     assert converse(service, read_all_pages) == notes
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "reason"),
-    [
-        ("create_note", {}, "text: is missing"),
-        ("create_note", {"text": None}, "text: is missing"),
-        ("create_note", {"text": 5}, "text: Input should be a valid string"),
-        ("create_note", {"text": "x" * 65_537}, "text: String should have at most 65536"),
-        ("create_note", {"text": "a\0b"}, "text: "),
-        ("create_note", {"text": "x", "done": True}, "create_note takes only these"),
-        ("change_note", {"text": "x"}, "note_id: is missing"),
-        ("change_note", {"note_id": 0, "text": "x"}, "note_id: "),
-        ("change_note", {"note_id": 2**63, "text": "x"}, "note_id: "),
-        ("change_note", {"note_id": 2**63 - 1}, f"There is no note with id {2**63 - 1}."),
-        ("delete_note", {"note_id": {"id": 1}}, "note_id: "),
-        ("delete_note", {"note_id": 1.5}, "note_id: "),
-        ("list_notes", {"limit": 5}, "list_notes takes only these arguments: q, complet"),
-        ("list_notes", {"take": 1_001}, "take: "),
-        ("list_notes", {"sort": "colour"}, "sort: Input should be 'id', '-id', 'text'"),
-        ("list_notes", {"sort": "text", "after": 1}, "Value error, after goes with"),
-        ("list_notes", {"q": "x" * 1_001}, "q: String should have at most 1000"),
-        ("drop_table", {}, "Unknown tool: drop_table"),
-    ],
-)
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("create_note", {}, "text: is missing"),
+    ("create_note", {"text": None}, "text: is missing"),
+    ("create_note", {"text": 5}, "text: Input should be a valid string"),
+    ("create_note", {"text": "x" * 65_537}, "text: String should have at most 65536"),
+    ("create_note", {"text": "a\0b"}, "text: "),
+    ("create_note", {"text": "x", "done": True}, "create_note takes only these"),
+    ("change_note", {"text": "x"}, "note_id: is missing"),
+    ("change_note", {"note_id": 0, "text": "x"}, "note_id: "),
+    ("change_note", {"note_id": 2**63, "text": "x"}, "note_id: "),
+    ("change_note", {"note_id": 2**63 - 1}, f"There is no note with id {2**63 - 1}."),
+    ("delete_note", {"note_id": {"id": 1}}, "note_id: "),
+    ("delete_note", {"note_id": 1.5}, "note_id: "),
+    ("list_notes", {"limit": 5}, "list_notes takes only these arguments: q, complet"),
+    ("list_notes", {"take": 1_001}, "take: "),
+    ("list_notes", {"sort": "colour"}, "sort: Input should be 'id', '-id', 'text'"),
+    ("list_notes", {"sort": "text", "after": 1}, "Value error, after goes with"),
+    ("list_notes", {"q": "x" * 1_001}, "q: String should have at most 1000"),
+    ("drop_table", {}, "Unknown tool: drop_table"),
+]
+
+
 def test_what_is_refused_is_a_result_that_says_why(
-    service: Service, http: httpx2.Client, tool: str, arguments: Any, reason: str
+    service: Service, http: httpx2.Client
 ) -> None:
     """A model is told what was wrong, briefly, and nothing is changed or logged as a bug."""
     note = http.post("/notes/", json={"text": "as it is"}).json()
-    result = call_tool(service, tool, **arguments)
-    assert result.is_error
-    assert result.content[0].text.startswith(reason)
-    assert len(result.content[0].text) < 200
+
+    async def conversation(client: Client) -> list[Any]:
+        return [await client.call_tool(tool, arguments) for tool, arguments, _ in REFUSED]
+
+    results = converse(service, conversation)
+    for result, (tool, arguments, reason) in zip(results, REFUSED, strict=True):
+        text = result.content[0].text
+        assert result.is_error, (tool, arguments)
+        assert text.startswith(reason), (tool, arguments)
+        assert len(text) < 200, (tool, arguments)
     assert http.get("/notes/").json() == [note]
     assert "Traceback" not in service.log.read_text()
 
@@ -209,7 +200,7 @@ def test_what_is_refused_is_a_result_that_says_why(
 def test_a_database_that_is_away_is_a_result_that_says_so(tmp_path: Path) -> None:
     """A model is told to try again."""
     url = f"postgresql://127.0.0.1:{free_port()}/notes"
-    with start(tmp_path, DATABASE_URL=url, POOL_TIMEOUT="0.5") as service:
+    with Service.uvicorn(tmp_path, APP, DATABASE_URL=url, POOL_TIMEOUT="0.5") as service:
         result = call_tool(service, "list_notes")
         assert result.is_error
         assert result.content[0].text.endswith("nothing was changed, so try again.")
@@ -220,7 +211,7 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
     """Without the key /mcp is 401; with it, the program of the documentation stores a note."""
     text = (ROOT / "docs/extras.md").read_text()
     program = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[-1]
-    with start(tmp_path, API_KEYS="KEY") as service:
+    with Service.uvicorn(tmp_path, APP, API_KEYS="KEY") as service:
         assert ask(service.url) == ask(service.url, Authorization="Bearer wrong") == 401
         program = program.replace("http://127.0.0.1:8001", service.url)
         printed = subprocess.check_output([sys.executable, "-c", program], text=True)
@@ -248,7 +239,8 @@ def test_only_loopback_pages_may_call_where_none_are_listed(service: Service) ->
 def test_pages_of_listed_origins_may_call_by_any_host(tmp_path: Path) -> None:
     """Those that CORS names, one by one or by a pattern, and no other, also not of loopback."""
     pattern = r"https://[a-z]+\.preview\.example"
-    with start(tmp_path, CORS_ORIGINS=ORIGIN, CORS_ORIGIN_REGEX=pattern) as service:
+    settings = {"CORS_ORIGINS": ORIGIN, "CORS_ORIGIN_REGEX": pattern}
+    with Service.uvicorn(tmp_path, APP, **settings) as service:
         for origin in (ORIGIN, "https://a.preview.example", ""):
             assert ask(service.url, Origin=origin, Host="notes.example") == 200
         for origin in ("https://evil.example", "http://localhost:6274", "null"):
@@ -263,8 +255,8 @@ def test_a_service_for_others_is_called_by_any_host(tmp_path: Path) -> None:
     if not hosts:
         skip("this machine has no address but those of loopback")
     port = str(free_port())
-    options = f"--bind=0.0.0.0:{port}"
-    with start(tmp_path, PORT=port, GUNICORN_CMD_ARGS=options) as service:
+    settings = {"GUNICORN_CMD_ARGS": f"--bind=0.0.0.0:{port}", "WEB_CONCURRENCY": "1"}
+    with Service.gunicorn(tmp_path, APP, PORT=port, **settings) as service:
         url = f"http://{hosts[0]}:{service.port}"
         assert ask(url, Host="notes.example") == 200
         assert ask(url, Host="notes.example", Origin=ORIGIN) == 403
@@ -338,20 +330,22 @@ def test_the_protocols_conformance_suite_passes(tmp_path: Path) -> None:
     """So do its scenarios that need no tools of their own, among them DNS rebinding."""
     require_programs("npm")
     packages = ["node@22.23.3", "@modelcontextprotocol/conformance@0.1.16"]
-    npm = ["npm", "exec", "--yes", *[f"--package={name}" for name in packages], "--"]
-
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*npm, *command], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-
-    node = run("node", "--version")
-    if not node.stdout.startswith("v22."):
-        skip(f"npm brings no Node 22: {node.stdout}{node.stderr}")
+    npm = ["npm", "exec", "--yes", *[f"--package={name}" for name in packages]]
     scenarios = ("server-initialize", "ping", "tools-list", "dns-rebinding-protection")
-    with start(tmp_path) as service:
+    with Service.uvicorn(tmp_path, APP) as service:
+        lines = ["node --version"]
         for scenario in scenarios:
-            options = ("--url", f"{service.url}/mcp", "--scenario", scenario)
-            result = run("conformance", "server", *options)
-            assert result.returncode == 0, result.stdout + result.stderr
-            assert " 0 failed, 0 warnings" in result.stdout
+            options = f"--url {service.url}/mcp --scenario {scenario}"
+            lines.append(f"conformance server {options}")
+        result = subprocess.run(
+            [*npm, "--call", " && ".join(lines)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    output = result.stdout + result.stderr
+    if not result.stdout.startswith("v22."):
+        skip(f"npm brings no Node 22: {output}")
+    assert result.returncode == 0, output
+    assert output.count(" 0 failed, 0 warnings") == len(scenarios), output

@@ -1,32 +1,22 @@
 """Many notes in one request, by examples/bulk.py."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.fixtures import GROCERIES, ORIGIN, connect, problem
-from tests.servers import Service
+from tests.fixtures import GROCERIES, connect, problem
 
-
-@pytest.fixture(scope="module")
-def service(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The core with bulk calls, under gunicorn with two workers."""
-    log = tmp_path_factory.mktemp("log")
-    with Service.gunicorn(log, app="examples.bulk:app", DATABASE_URL=database) as service:
-        yield service
+APP = "examples.bulk:app"
 
 
 @pytest.fixture
-def client(service: Service, database: str) -> Iterator[httpx2.Client]:
+def client(visitor: httpx2.Client, database: str) -> httpx2.Client:
     """A client, from another origin, of the service without a note."""
     with connect(database) as sql:
         sql("DELETE FROM notes")
-    with httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as http:
-        yield http
+    return visitor
 
 
 def post(client: httpx2.Client, *texts: str, **members: bool) -> list[Any]:
@@ -181,15 +171,3 @@ def test_a_note_that_changed_meanwhile_is_spared(client: httpx2.Client) -> None:
         thread.join()
     assert {note["text"] for note in deleted} == {"draft"}
     assert client.get("/notes/?take=1000&q=kept").json() == kept
-
-
-def test_keys_guard_all_calls(tmp_path: Path) -> None:
-    """With API_KEYS a bulk call without a key is 401."""
-    variables = {"DATABASE_URL": f"sqlite:///{tmp_path}/notes.db", "API_KEYS": "a-key"}
-    with (
-        Service.gunicorn(tmp_path, app="examples.bulk:app", **variables) as service,
-        httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client,
-    ):
-        assert problem(client.post("/notes/batch/", json=[GROCERIES])) == 401
-        assert problem(client.patch("/notes/?q=a", json=GROCERIES)) == 401
-        assert problem(client.delete("/notes/?q=a")) == 401

@@ -1,6 +1,7 @@
 """What each variable takes, how the start ends, and whose tables are taken as they are."""
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,33 @@ def test_a_sign_that_must_be_encoded_is_named(sign: str, place: str, caplog: Log
             load_main(DATABASE_URL=f"postgresql://notes:{password}{place}")
         assert f" {sign} " in caplog.text
         assert not re.search("sec|ret|123", caplog.messages[0])
+
+
+def test_a_link_that_leads_nowhere_ends_the_start(tmp_path: Path, caplog: Log) -> None:
+    """A link in place of SQLite's file, to a folder that is not there, ends the start."""
+    (tmp_path / "notes.db").symlink_to("/no/such/folder/notes.db")
+    with pytest.raises(SystemExit):
+        load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
+    assert caplog.messages[0].startswith("DATABASE_URL: must name a file")
+
+
+def test_what_listens_already_is_named() -> None:
+    """`python main.py` where it cannot listen ends with one line that names HOST and PORT."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        for host in "127.0.0.1", "host.invalid":
+            process = subprocess.run(
+                [sys.executable, "main.py"],
+                cwd=ROOT,
+                env=environment(HOST=host, PORT=port),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=15,
+            )
+            assert (process.returncode, process.stdout) == (4, "")
+            (line,) = process.stderr.splitlines()
+            assert line.startswith("HOST, PORT: ")
 
 
 GUNICORN = ["-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0"]

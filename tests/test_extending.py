@@ -15,7 +15,7 @@ EXTRA = '''
 """Endpoints of an extra, as somebody writes them who knows FastAPI."""
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, HTTPException
 from fastapi.responses import StreamingResponse
 from main import Answer, answer, app
 
@@ -30,6 +30,10 @@ async def read_extra(word: str, skip: Annotated[int, Depends(read_page)]) -> lis
 @app.get("/answer/")
 async def read_answer(word: str, skip: Annotated[int, Depends(read_page)]) -> Answer:
     return answer([word, skip])
+
+@app.get("/gone/")
+async def read_nothing() -> Answer:
+    raise HTTPException(404, "No such word")
 
 @app.get("/stream/")
 async def read_stream() -> StreamingResponse:
@@ -74,6 +78,12 @@ def test_an_extras_endpoint_is_fastapis(http: httpx2.Client, path: str) -> None:
     operation = http.get("/openapi.json").json()["paths"][path]["get"]
     names = [parameter["name"] for parameter in operation["parameters"]]
     assert sorted(names) == ["page", "word"]
+
+
+def test_an_extras_own_words_are_shown(http: httpx2.Client) -> None:
+    """What an extra says of an error is what a client reads."""
+    response = http.get("/gone/")
+    assert (response.status_code, response.json()["message"]) == (404, "No such word")
 
 
 def test_a_stream_that_fails_ends(http: httpx2.Client, service: Service) -> None:

@@ -1,7 +1,6 @@
 """Faults of whole services, alone and in a fleet: what is answered, and what is stored after."""
 
 import csv
-import hashlib
 import os
 import re
 import signal
@@ -9,7 +8,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +26,6 @@ from tests.linearizability import Clients
 from tests.load import CUT_OFF, UNREACHABLE, WRITES, Callers, Load
 from tests.proxy import Proxy
 from tests.servers import (
-    ROOT,
     Postgres,
     Service,
     free_port,
@@ -39,7 +36,7 @@ from tests.servers import (
     wait_until,
 )
 from tests.test_broken_databases import count_waiting, locked_table
-from tests.test_linearizability import CALLS, check
+from tests.test_linearizability import CALLS, check, has_all_kinds
 from tests.test_readme import OPERATIONS, read_blocks
 
 PASSWORD = "correct-horse"  # the servers trust everybody: it only must not be logged
@@ -165,20 +162,24 @@ def test_hup_stores_no_write_that_it_cuts_off(server: Postgres, service: Service
     assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
 
 
-def test_service_starts_and_lives_without_postgres(tmp_path: Path) -> None:
+def test_service_starts_and_lives_without_postgres(
+    server: Postgres, tmp_path: Path
+) -> None:
     """Without Postgres the service starts, replaces workers and says 503; with it, it serves."""
+    database_url = server.create_database("late")
     settings = {"POOL_TIMEOUT": "0.5", "WEB_CONCURRENCY": "1"}
-    server = Postgres().initialise()
-    with ExitStack() as stack:
-        stack.callback(server.remove)
-        service = stack.enter_context(serve(tmp_path, url(server.port), **settings))
-        assert ask(service) == ask(service, "GET", "/readyz") == 503
-        workers(service)[0].kill()
-        wait_until(lambda: count_lines(service, START) == 2)
-        assert ask(service, "GET", "/livez") == 200
-        server.start()
-        assert ask(service) == 201
-        assert texts(server.url()) == ["one"]
+    server.stop()
+    try:
+        with serve(tmp_path, url(server.port, "late"), **settings) as service:
+            assert ask(service) == ask(service, "GET", "/readyz") == 503
+            workers(service)[0].kill()
+            wait_until(lambda: count_lines(service, START) == 2)
+            assert ask(service, "GET", "/livez") == 200
+            server.start()
+            wait_until(lambda: ask(service) == 201)
+            assert texts(database_url) == ["one"]
+    finally:
+        server.restart()
 
 
 # The end of the service
@@ -219,7 +220,8 @@ def test_sigterm_waits_five_seconds_for_a_body(tmp_path: Path) -> None:
 
 def test_stalled_network_is_answered_in_time(server: Postgres, tmp_path: Path) -> None:
     """On a stalled network all are answered in time, /livez at once, and SIGTERM ends it."""
-    database_url, timeouts = server.create_database("stalled"), {"DB_TIMEOUT": "3"}
+    database_url = server.create_database("stalled")
+    timeouts = {"POOL_TIMEOUT": "1", "DB_TIMEOUT": "3"}
     with (
         Proxy(server.port) as proxy,
         serve(tmp_path, url(proxy.port, "stalled"), **timeouts) as service,
@@ -240,6 +242,7 @@ def test_stalled_network_is_answered_in_time(server: Postgres, tmp_path: Path) -
                 probe = client.get("/livez")
                 assert probe.status_code == 200
                 assert probe.elapsed.total_seconds() < 1
+                time.sleep(0.1)
             answers = [future.result() for future in futures]
             assert count_lines(service, FAILURE) == failures + len(answers)
         check_slots(service, database_url)
@@ -248,7 +251,7 @@ def test_stalled_network_is_answered_in_time(server: Postgres, tmp_path: Path) -
             assert service.process.wait(15) == 0
     stored_texts = texts(database_url)
     for number, answer in enumerate(answers):
-        assert answer.elapsed.total_seconds() < 2 + 3 + 1  # POOL_TIMEOUT and DB_TIMEOUT
+        assert answer.elapsed.total_seconds() < 1 + 3 + 1  # POOL_TIMEOUT and DB_TIMEOUT
         assert answer.status_code in (503, 504)
         may_be_stored = "may have been applied" in answer.json()["detail"]
         assert may_be_stored == (answer.status_code == 504)
@@ -385,18 +388,21 @@ def pgbouncer(server: Postgres) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("parameter", ["?statement_cache_size=0", ""])
-def test_every_call_passes_behind_pgbouncer(parameter: str, tmp_path: Path) -> None:
+def test_every_call_passes_behind_pgbouncer(
+    parameter: str, server: Postgres, tmp_path: Path
+) -> None:
     """In transaction mode every call is right under load; the log tells who did not set it up."""
     require_programs("pgbouncer")
-    with start_postgres() as server, pgbouncer(server) as port:
-        server.create_database("notes")
+    server.create_database("notes")
+    with pgbouncer(server) as port:
         url = f"postgresql://postgres@127.0.0.1:{port}/notes{parameter}"
         variables = {"DATABASE_URL": url, "PYTHONWARNINGS": "always::ResourceWarning"}
         with (
             Service.gunicorn(tmp_path, **variables) as service,
             Clients(service, number=12) as clients,
         ):
-            clients.wait_for_calls(2 * CALLS)
+            clients.wait_for_calls(CALLS)
+            wait_until(lambda: has_all_kinds(clients), 60, "an answer of each kind")
             assert int(server.sql(SESSIONS, "template1")) <= 3
     check(clients)
     assert "503" not in {reply.status for reply in clients.replies}
@@ -522,56 +528,6 @@ def test_rolling_deploy_fails_no_request(postgres: Postgres, tmp_path: Path) -> 
     assert not load.find_mismatches(texts(url))
     assert load.writes.keys() == {"201"}
     assert load.reads.keys() == {"200"}
-
-
-# A platform
-
-
-@pytest.fixture(scope="module")
-def program_folder() -> Path:
-    """A folder of programs that requirements.txt alone brings, kept until that file changes."""
-    requirements = ROOT / "requirements.txt"
-    version = requirements.read_bytes() + sys.version.encode()
-    name = f"notes-slug-{hashlib.sha256(version).hexdigest()[:16]}"
-    folder = Path(tempfile.gettempdir()) / name
-    if not (folder / "complete").exists():
-        install = f"pip --python {folder} install -qq --no-compile -r {requirements}"
-        for command in f"venv --clear --without-pip {folder}", install:
-            subprocess.run([sys.executable, "-m", *command.split()], check=True)
-        (folder / "complete").touch()
-    return folder / "bin"
-
-
-def test_procfile_serves_as_on_heroku(
-    program_folder: Path, postgres: Postgres, tmp_path: Path
-) -> None:
-    """With what requirements.txt brings, the Procfile's line serves until SIGTERM ends it all."""
-    url = postgres.create_database("heroku").replace("postgresql:", "postgres:")
-    line = (ROOT / "Procfile").read_text().removeprefix("web:").strip()
-    variables = {
-        "PATH": f"{program_folder}:/usr/bin:/bin",
-        "XDG_RUNTIME_DIR": str(tmp_path),
-        "DATABASE_URL": url,
-        "WEB_CONCURRENCY": "2",
-    }
-    with (
-        Service(["/bin/sh", "-c", f"exec {line}"], tmp_path, **variables) as service,
-        httpx2.Client(base_url=service.url) as idle_client,
-    ):
-        assert idle_client.get("/readyz").json() == {"status": "ok"}
-        with Load(service) as load:
-            load.wait_for_writes()
-            master = psutil.Process(service.process.pid)
-            processes = [master, *master.children(recursive=True)]
-            for process in processes:
-                process.terminate()
-            assert service.process.wait(20) == 0
-    assert len(processes) == 3
-    assert not any(process.is_running() for process in processes)
-    stored_texts = texts(url)
-    assert not load.find_mismatches(stored_texts)
-    assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
-    assert not re.search("Traceback|ERROR", service.log.read_text())
 
 
 # OpenTelemetry

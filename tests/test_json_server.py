@@ -24,6 +24,7 @@ NOTES = (
     "plan the holiday|back up the laptop|call the plumber"
 )
 TEXTS = NOTES.split("|")
+APP = "examples.json_server:app"
 COMPLETED = [place % 3 == 0 for place in range(25)]
 
 
@@ -65,29 +66,21 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def service(
-    database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx2.Client]:
+def client(visitor: httpx2.Client) -> httpx2.Client:
     """A client, from another origin, of the service with 25 notes."""
-    log = tmp_path_factory.mktemp("log")
-    app = "examples.json_server:app"
-    with (
-        Service.gunicorn(log, app, DATABASE_URL=database) as server,
-        httpx2.Client(base_url=server.url, headers={"Origin": ORIGIN}) as client,
-    ):
-        for text, completed in zip(TEXTS, COMPLETED, strict=True):
-            client.post("/notes", json={"text": text, "completed": completed})
-        yield client
+    for text, completed in zip(TEXTS, COMPLETED, strict=True):
+        visitor.post("/notes", json={"text": text, "completed": completed})
+    return visitor
 
 
 @pytest.fixture(scope="module")
 def pair(
-    service: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+    client: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
     """The service and json-server, with the same 25 notes."""
     install()
     folder = tmp_path_factory.mktemp("npm")
-    notes = service.get("/notes").json()
+    notes = client.get("/notes").json()
     (folder / "db.json").write_text(json.dumps({"notes": notes}))
     port = free_port()
     command = [str(program("json-server")), "--host", "127.0.0.1", "--port", str(port)]
@@ -95,8 +88,8 @@ def pair(
     process = subprocess.Popen([*command, "db.json"], cwd=folder, **streams)
     try:
         wait_until(lambda: is_listening(port), description="json-server")
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            yield Pair(service, client, [note["id"] for note in notes])
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as json_server:
+            yield Pair(client, json_server, [note["id"] for note in notes])
     finally:
         process.terminate()
         process.wait(15)
@@ -207,7 +200,7 @@ def test_any_query_that_both_know_has_json_servers_answer(pair: Pair) -> None:
 # Names and links
 
 
-def test_a_422_blames_what_was_sent(service: httpx2.Client) -> None:
+def test_a_422_blames_what_was_sent(client: httpx2.Client) -> None:
     """Whatever is sent, the names in a short 422 are those of the query."""
     for query, fields in {
         f"_page={'9' * 5_000}": "_page",
@@ -219,31 +212,31 @@ def test_a_422_blames_what_was_sent(service: httpx2.Client) -> None:
         "_page=1&after=5": "_page",
         "take=5&id=3": "id",
     }.items():
-        response = service.get(f"/notes?{query}")
+        response = client.get(f"/notes?{query}")
         assert problem(response, *fields.split()) == 422
         assert len(response.content) < 2_000
-        head = service.head(f"/notes/?{query}")
+        head = client.head(f"/notes/?{query}")
         assert (head.status_code, head.content) == (422, b"")
 
 
-def test_pages_are_linked_and_known(service: httpx2.Client) -> None:
+def test_pages_are_linked_and_known(client: httpx2.Client) -> None:
     """Who follows relative links sees every note once; a page that is known is 304."""
-    response = service.get("/notes?_page=1&_limit=7&id_gte=1")
+    response = client.get("/notes?_page=1&_limit=7&id_gte=1")
     notes = response.json()
     while "next" in response.links:
         target = response.links["next"]["url"]
         assert target.startswith("?")
-        response = service.get(f"/notes{target}")
+        response = client.get(f"/notes{target}")
         notes += response.json()
         tag = {"If-None-Match": response.headers["ETag"]}
-        known = service.get(f"/notes{target}", headers=tag)
+        known = client.get(f"/notes{target}", headers=tag)
         assert (known.status_code, known.content) == (304, b"")
         assert known.headers["Link"] == response.headers["Link"]
     assert [note["text"] for note in notes] == TEXTS
 
 
 def test_without_paging_a_list_holds_a_thousand(
-    service: httpx2.Client, database: str
+    client: httpx2.Client, database: str
 ) -> None:
     """A list without paging has up to 1,000 notes, and tells how many there are."""
     with connect(database) as sql:
@@ -252,7 +245,7 @@ def test_without_paging_a_list_holds_a_thousand(
             " WHERE n < 1001) INSERT INTO notes (text, completed)"
             " SELECT 'count to 1,001', false FROM numbers"
         )
-        page = service.get("/notes", params={"text_like": "count to"})
+        page = client.get("/notes", params={"text_like": "count to"})
         sql("DELETE FROM notes WHERE text = 'count to 1,001'")
     assert (len(page.json()), page.headers["X-Total-Count"]) == (1_000, "1001")
 
@@ -260,34 +253,34 @@ def test_without_paging_a_list_holds_a_thousand(
 # PUT
 
 
-def test_put_keeps_what_is_left_out(service: httpx2.Client) -> None:
+def test_put_keeps_what_is_left_out(client: httpx2.Client) -> None:
     """PUT changes the members that it is sent, under the core's bounds and conditions."""
-    created = service.post("/notes", json={"text": "fix sink", "completed": False})
+    created = client.post("/notes", json={"text": "fix sink", "completed": False})
     note, path = created.json(), created.headers["Location"]
-    ticked = service.put(path, json={"completed": True, "id": 7})
+    ticked = client.put(path, json={"completed": True, "id": 7})
     assert ticked.json() == {**note, "completed": True}
-    assert service.put(path, json={}).json() == ticked.json()
-    whole = service.put(path.rstrip("/"), json=note)
+    assert client.put(path, json={}).json() == ticked.json()
+    whole = client.put(path.rstrip("/"), json=note)
     assert (whole.status_code, whole.json()) == (200, note)
     tag = {"If-Match": ticked.headers["ETag"]}
-    assert problem(service.put(path, json={"text": "a"}, headers=tag)) == 412
-    assert problem(service.put(path, json={"text": None}), "text") == 422
-    assert service.delete(path).json()["text"] == "fix sink"
-    assert problem(service.put(path, json={"text": "a"})) == 404
+    assert problem(client.put(path, json={"text": "a"}, headers=tag)) == 412
+    assert problem(client.put(path, json={"text": None}), "text") == 422
+    assert client.delete(path).json()["text"] == "fix sink"
+    assert problem(client.put(path, json={"text": "a"})) == 404
 
 
 # Beside other extras
 
 
 def test_several_extras_go_together(database: str, tmp_path: Path) -> None:
-    """A module of two lines has them all, and a key guards them."""
+    """A module of two lines has them all, and a key guards all of their calls."""
     lines = """from examples import bulk, json_server, live, products, together
 from main import app"""
     (tmp_path / "several.py").write_text(lines)
     variables = {"DATABASE_URL": database, "API_KEYS": "k", "PYTHONPATH": str(tmp_path)}
     headers = {"Origin": ORIGIN, "Authorization": "Bearer k"}
     with (
-        Service.gunicorn(tmp_path, "several:app", **variables) as service,
+        Service.uvicorn(tmp_path, "several:app", **variables) as service,
         httpx2.Client(base_url=service.url, headers=headers) as client,
     ):
         batch = [{"text": "jazz"}, {"text": "JAZZ"}]
@@ -302,4 +295,10 @@ from main import app"""
         lamp = {"name": "Lamp", "price": 1, "quantity": 1}
         assert client.post("/products", json=lamp).status_code == 201
         assert client.delete("/notes?q=jazz").json() == notes
-        assert problem(client.get("/notes?_page=1", headers={"Authorization": ""})) == 401
+        del client.headers["Authorization"]
+        assert problem(client.get("/notes?_page=1")) == 401
+        assert problem(client.get("/notes", headers=accept)) == 401
+        assert problem(client.post("/notes/batch", json=batch)) == 401
+        assert problem(client.patch("/notes?q=a", json=batch[0])) == 401
+        assert problem(client.delete("/notes?q=a")) == 401
+        assert problem(client.post("/products", json=lamp)) == 401

@@ -2,12 +2,16 @@
 
 import math
 import os
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.fixtures import connect
 from tests.linearizability import Call, Clients, Note, is_linearizable
 from tests.servers import Service, start_postgres, wait_until
 
@@ -62,6 +66,22 @@ def test_history_is_linearizable_if_an_order_explains_it() -> None:
     assert [name for name, calls in IMPOSSIBLE.items() if is_linearizable(calls)] == []
 
 
+def abort_reads(service: Service, clients: Clients) -> None:
+    """Send reads of the clients' notes, and leave before the answers."""
+    for note_id in clients.ids * 25:
+        connection = HTTPConnection("127.0.0.1", service.port)
+        with closing(connection), suppress(OSError):
+            connection.request("GET", f"/notes/{note_id or 1}/")
+
+
+def lock(url: str) -> None:
+    """Keep the table locked for a while, past the service."""
+    with connect(url) as sql:
+        sql("BEGIN EXCLUSIVE" if url.startswith("sqlite") else "BEGIN; LOCK TABLE notes")
+        time.sleep(0.3)
+        sql("ROLLBACK")
+
+
 def kill_worker(service: Service) -> None:
     """Kill a worker, and wait for the one that takes its place."""
     master = psutil.Process(service.process.pid)
@@ -84,22 +104,26 @@ def check(clients: Clients) -> None:
     assert not clients.contradictions()
 
 
+@pytest.mark.parametrize("app", ["main:app", "examples.together:app"])
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_answers_fit_one_order(kind: str, tmp_path: Path) -> None:
-    """Two workers answer as one would that makes one call after another."""
+def test_answers_fit_one_order(kind: str, app: str, tmp_path: Path) -> None:
+    """Two workers answer as one would that makes one call after another, faults or not."""
     with ExitStack() as stack:
         url, modes = f"sqlite:///{tmp_path}/notes.db", []
         if kind == "postgres":
             server = stack.enter_context(start_postgres())
             url, modes = server.url(), ["fast", "immediate"]
-        service = stack.enter_context(Service.gunicorn(tmp_path, DATABASE_URL=url))
+        service = stack.enter_context(Service.gunicorn(tmp_path, app, DATABASE_URL=url))
         clients = stack.enter_context(Clients(service))
-        clients.wait_for_calls(CALLS)
-        for _ in range(SOAK):
-            kill_worker(service)
-            clients.wait_for_calls(CALLS)
-            for mode in modes:
-                server.restart(mode)
-                clients.wait_for_calls(CALLS)
+        faults = [
+            partial(abort_reads, service, clients),
+            partial(lock, url),
+            partial(kill_worker, service),
+            *(partial(server.restart, mode) for mode in modes),
+        ]
+        for fault in faults * (1 + SOAK):
+            clients.wait_for_calls(CALLS // 2)
+            fault()
+        clients.wait_for_calls(CALLS // 2)
         wait_until(lambda: has_all_kinds(clients), 60, "an answer of each kind")
     check(clients)

@@ -273,3 +273,14 @@ def test_a_known_list_is_304(client: TestClient, seven_notes: Notes) -> None:
         assert second.headers[name] == first.headers[name]
     client.patch(f"/notes/{seven_notes[1]['id']}/", json={"text": "changed"})
     assert client.get(path, headers=headers).status_code == 200
+
+
+def test_a_page_that_became_the_last_is_no_304(
+    client: TestClient, seven_notes: Notes
+) -> None:
+    """A list whose Link is gone is sent anew, as a browser would keep the Link of before."""
+    known = {"If-None-Match": client.get("/notes/?take=6").headers["ETag"]}
+    client.delete(f"/notes/{seven_notes[6]['id']}/")
+    response = client.get("/notes/?take=6", headers=known)
+    assert (response.status_code, response.json()) == (200, seven_notes[:6])
+    assert "Link" not in response.headers

@@ -129,10 +129,8 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service, or an app that a test names."""
-    folder = tmp_path_factory.mktemp("clients")
-    variables = {"DATABASE_URL": f"sqlite:///{folder}/notes.db", "WEB_CONCURRENCY": "1"}
     app = getattr(request, "param", "main:app")
-    with Service.gunicorn(folder, app, **variables) as service:
+    with Service.uvicorn(tmp_path_factory.mktemp("clients"), app) as service:
         yield service
 
 

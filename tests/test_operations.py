@@ -13,19 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 import main
-from tests.fixtures import connect
-from tests.load import Load
+from tests.fixtures import connect, create_note, open_client, read_notes
+from tests.load import CUT_OFF, Load
 from tests.servers import ROOT, Postgres, Service, free_port, skip
 from tests.servers import require_programs as require
 from tests.test_readme import (
+    ADDRESS,
     OPERATIONS,
+    README,
+    check_session,
     find_codes,
     read_blocks,
     read_document,
     read_rows,
+    read_session,
     run_shell,
 )
 
@@ -34,19 +39,15 @@ DOCKERFILE = read_document("deploy/Dockerfile").replace("\\\n  ", "")
 
 
 def serve(folder: Path, url: str = "", **variables: str) -> Service:
-    """Return the service on a database, or on notes.db of a folder."""
+    """Return the service as the Procfile starts it, on a database, or on notes.db of a folder."""
     url = url or f"sqlite:///{folder}/notes.db"
     return Service.gunicorn(folder, DATABASE_URL=url, **variables)
 
 
-def post(service: Service, text: str) -> httpx2.Response:
-    """Return the answer to a new note."""
-    return httpx2.post(f"{service.url}/notes/", json={"text": text})
-
-
-def read(service: Service, path: str = "/notes/") -> Any:
-    """Return the JSON that a path answers."""
-    return httpx2.get(f"{service.url}{path}").json()
+def store(url: str, *texts: str) -> list[Any]:
+    """Return the notes that the service makes of texts in a database."""
+    with open_client(DATABASE_URL=url) as client:
+        return [create_note(client, text=text) for text in texts]
 
 
 def run_sql_tools(command: str, folder: Path, url: str = "") -> str:
@@ -79,12 +80,45 @@ def test_compose_meets_its_schema() -> None:
     run_shell(f"{sys.executable} {check}", ROOT / "deploy")
 
 
-def test_the_dockerfiles_steps_lead_to_a_service(tmp_path: Path) -> None:
+# From a clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of this repository, and in it what requirements.txt alone brings, by make."""
+    require("git", "make")
+    if not (ROOT / ".git").exists():
+        skip("this is no clone of a repository")
+    folder = tmp_path_factory.mktemp("clone") / "notes"
+    run_shell(f"git clone --quiet {shlex.quote(str(ROOT))} {folder}", ROOT)
+    run_shell("make .venv/requirements.txt", folder, PIP_NO_COMPILE="1")
+    return folder
+
+
+def test_each_way_from_a_clone_leads_to_an_answer(clone: Path, tmp_path: Path) -> None:
+    """A clone serves by make and without, prints what is shown, and answers."""
+    make, start = read_session(README, "Notes")[0]
+    (block,) = read_blocks(README, "Notes", "sh")
+    lines = [line.partition(" #")[0] for line in block.splitlines()]
+    lines = [
+        line for line in lines if not line.startswith("uv ")
+    ]  # which not everybody has
+    for *steps, line in ([make], lines):
+        for step in steps:
+            run_shell(step, clone)
+        command = ["bash", "-c", f"cd {clone} && exec {line}"]
+        with Service(command, tmp_path, MAKEFLAGS="") as service:
+            check_session(README, "Notes", service)
+        start = start.replace("/home/ada/notes", str(clone))
+        log = service.log.read_text().replace(service.url, ADDRESS)
+        assert all(each in log for each in start.splitlines())
+        (clone / "notes.db").unlink()
+
+
+def test_the_dockerfiles_steps_lead_to_a_service(clone: Path, tmp_path: Path) -> None:
     """What it copies and runs makes a folder that serves, is healthy, and ends on SIGTERM."""
-    folder, programs = tmp_path / "srv", tmp_path / "venv" / "bin"
-    run_shell(f"{sys.executable} -m venv --without-pip venv", tmp_path)
-    pip = {"PIP_PYTHON": str(programs / "python"), "PIP_NO_COMPILE": "1"}
-    variables = {"PATH": f"{programs}:/usr/bin:/bin", "PORT": str(free_port())}
+    folder = tmp_path / "srv"
+    variables = {"PATH": f"{clone}/.venv/bin:/usr/bin:/bin", "PORT": str(free_port())}
     for step, words in re.findall(r"^(COPY|RUN) (.*)", DOCKERFILE, re.MULTILINE):
         if step == "COPY":
             *sources, target = words.split()
@@ -92,8 +126,7 @@ def test_the_dockerfiles_steps_lead_to_a_service(tmp_path: Path) -> None:
             target = str(folder / target)
             run_shell(f"mkdir -p {target} && cp -r {' '.join(paths)} {target}", ROOT)
         else:
-            words = words.replace("pip ", f"{sys.executable} -m pip ")
-            run_shell(words.replace("--owner=nobody ", ""), folder, **pip)
+            run_shell(words.replace("--owner=nobody ", ""), folder, **variables)
     (url,) = re.findall(r"DATABASE_URL=(\S+)", DOCKERFILE)
     variables["DATABASE_URL"] = url.replace("/srv/notes", str(folder))
     (check,) = re.findall(r"^HEALTHCHECK .*CMD (.*)", DOCKERFILE, re.MULTILINE)
@@ -103,6 +136,41 @@ def test_the_dockerfiles_steps_lead_to_a_service(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
+def test_procfile_serves_as_on_heroku(
+    clone: Path, postgres: Postgres, tmp_path: Path
+) -> None:
+    """With what requirements.txt brings, the Procfile's line serves until SIGTERM ends it all."""
+    url = postgres.create_database("heroku")
+    variables = {
+        "PATH": f"{clone}/.venv/bin:/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "DATABASE_URL": url.replace("postgresql:", "postgres:"),
+        "WEB_CONCURRENCY": "2",
+    }
+    with (
+        Service(["/bin/sh", "-c", f"exec {START}"], tmp_path, **variables) as service,
+        httpx2.Client(base_url=service.url) as idle_client,
+    ):
+        assert idle_client.get("/readyz").json() == {"status": "ok"}
+        with Load(service) as load:
+            load.wait_for_writes()
+            master = psutil.Process(service.process.pid)
+            processes = [master, *master.children(recursive=True)]
+            for process in processes:
+                process.terminate()
+            assert service.process.wait(20) == 0
+    assert len(processes) == 3
+    assert not any(process.is_running() for process in processes)
+    with connect(url) as sql:
+        stored_texts = [text for (text,) in sql("SELECT text FROM notes").fetchall()]
+    assert not load.find_mismatches(stored_texts)
+    assert not load.texts_by_answer(CUT_OFF) & set(stored_texts)
+    assert not re.search("Traceback|ERROR", service.log.read_text())
+
+
+# What is before the service, and its log
+
+
 def test_a_private_network_of_ipv6_alone_is_served(tmp_path: Path) -> None:
     """With the arguments of the table gunicorn listens on IPv6, and on IPv4 as well."""
     if not socket.has_dualstack_ipv6():
@@ -110,11 +178,8 @@ def test_a_private_network_of_ipv6_alone_is_served(tmp_path: Path) -> None:
     (bind,) = re.findall(r"`GUNICORN_CMD_ARGS=(\S+)`", read_document(OPERATIONS))
     port = str(free_port())
     bind = bind.replace("8000", port)
-    with serve(tmp_path, GUNICORN_CMD_ARGS=bind, PORT=port):
+    with serve(tmp_path, GUNICORN_CMD_ARGS=bind, PORT=port, WEB_CONCURRENCY="1"):
         assert httpx2.get(f"http://[::1]:{port}/readyz").status_code == 200
-
-
-# What is before the service, and its log
 
 
 def test_haproxy_answers_as_the_service_would(tmp_path: Path) -> None:
@@ -141,20 +206,16 @@ def test_haproxy_answers_as_the_service_would(tmp_path: Path) -> None:
 def test_gunicorn_logs_each_request_once(row: int, tmp_path: Path) -> None:
     """With each row of the table a search is in the log, in the form that the row says."""
     (arguments,) = find_codes(read_rows(OPERATIONS, "Logs")[row][0])
-    with serve(tmp_path, GUNICORN_CMD_ARGS=arguments) as service:
-        read(service, "/notes/?q=tap")
+    settings = {"GUNICORN_CMD_ARGS": arguments, "WEB_CONCURRENCY": "1"}
+    with serve(tmp_path, **settings) as service:
+        httpx2.get(f"{service.url}/notes/?q=tap")
     lines = service.log.read_text().splitlines()
     (line,) = (line for line in lines if "q=tap" in line)
     if row == 2:
         request = json.loads(line)
-        assert (request["method"], request["http"], request["status"]) == (
-            "GET",
-            "1.1",
-            200,
-        )
-        assert all(
-            {"time", "level", "process"} <= json.loads(line).keys() for line in lines
-        )
+        assert request.items() >= {"method": "GET", "http": "1.1", "status": 200}.items()
+        names = {"time", "level", "process"}
+        assert all(names <= json.loads(line).keys() for line in lines)
     else:
         (shown,) = find_codes(read_rows(OPERATIONS, "Logs")[0][1])
         time = r"\[[-\d]+ [:\d]+ [+\d]+\] \[\d+\] \[INFO\] " if row else ""
@@ -178,32 +239,35 @@ def test_a_backup_is_made_and_restored_under_load(
     """It brings back what was acknowledged, and no request fails meanwhile."""
     kind = "SQLite" if empty_database.startswith("sqlite") else "Postgres"
     back_up, *restore = read_blocks(OPERATIONS, kind, "sh")[0].splitlines()
+    (note,) = store(empty_database, "kept")
     with serve(tmp_path, empty_database) as service:
-        note = post(service, "kept").json()
         with Load(service) as load:
             for command in (back_up, *restore, back_up):
                 load.wait_for_writes(50)
+                if command == back_up:
+                    (tmp_path / "backup.db").unlink(missing_ok=True)
                 run_sql_tools(command, tmp_path, empty_database)
         assert load.answers.keys() <= {"201", "200", "404"}  # 404: restored away
         httpx2.delete(f"{service.url}/notes/{note['id']}/")
         for command in restore:
             run_sql_tools(command, tmp_path, empty_database)
-        assert read(service, f"/notes/{note['id']}/") == note
+        assert httpx2.get(f"{service.url}/notes/{note['id']}/").json() == note
 
 
 def test_a_file_is_put_in_the_place_of_sqlites(tmp_path: Path) -> None:
     """Beside the service it is noticed, and after the printed commands it is whole."""
     back_up, by_hand = read_blocks(OPERATIONS, "SQLite", "sh")
-    with serve(tmp_path) as service:
-        post(service, "kept")
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with open_client(DATABASE_URL=url) as client:
+        note = create_note(client)
         run_sql_tools(back_up.splitlines()[0], tmp_path)
         (tmp_path / "backup.db").replace(tmp_path / "notes.db")
-        assert post(service, "lost").status_code == 503
+        assert client.post("/notes/", json={"text": "lost"}).status_code == 503
         run_sql_tools("sqlite3 notes.db '.backup backup.db'", tmp_path)
     run_sql_tools(by_hand, tmp_path)
     assert run_sql_tools("sqlite3 notes.db 'PRAGMA integrity_check'", tmp_path) == "ok\n"
-    with serve(tmp_path) as service:
-        assert [note["text"] for note in read(service)] == ["kept"]
+    with open_client(DATABASE_URL=url) as client:
+        assert read_notes(client) == [note]
 
 
 def test_a_dump_is_restored_into_an_empty_database(
@@ -212,18 +276,17 @@ def test_a_dump_is_restored_into_an_empty_database(
     """The printed lines bring the notes, and the setval() what the sequence has lost."""
     back_up, *restore = read_blocks(OPERATIONS, "Postgres", "sh")[0].splitlines()
     url = postgres.create_database("dumped")
-    with serve(tmp_path, url) as service:
-        note = post(service, "kept").json()
+    (note,) = store(url, "kept")
     run_sql_tools(back_up, tmp_path, url)
     url = postgres.create_database("empty")
     for command in restore:
         run_sql_tools(command, tmp_path, url)
-    with serve(tmp_path, url) as service, connect(url) as sql:
-        assert read(service) == [note]
+    with open_client(DATABASE_URL=url) as client, connect(url) as sql:
+        assert read_notes(client) == [note]
         sql("SELECT setval('notes_id_seq', 1, false)")  # as if the data alone came
-        assert post(service, "next").status_code == 409
+        assert client.post("/notes/", json={"text": "next"}).status_code == 409
         sql(read_blocks(OPERATIONS, "Postgres", "sql")[0])
-        assert post(service, "next").json()["id"] == note["id"] + 1
+        assert create_note(client)["id"] == note["id"] + 1
 
 
 def test_each_night_there_is_a_backup(postgres: Postgres, tmp_path: Path) -> None:
@@ -231,35 +294,34 @@ def test_each_night_there_is_a_backup(postgres: Postgres, tmp_path: Path) -> Non
     (script,) = read_blocks(OPERATIONS, "Every night", "sh")
     for folder in ("/etc", "/var/backups/notes", "/var/lib/notes"):
         script = script.replace(folder, str(tmp_path))
-    url = postgres.create_database("nightly")
-    for database in (url, ""):
-        with serve(tmp_path, database) as service:
-            post(service, "kept")
-    (tmp_path / "notes.env").write_text(f"DATABASE_URL='{url}'\n")
-    run_sql_tools(script, tmp_path)
-    rows = run_sql_tools("pg_restore --data-only --file=- [1-7].dump", tmp_path)
-    assert "1\tkept\tf\n" in rows
-    assert (
-        run_sql_tools("sqlite3 [1-7].db 'SELECT text FROM notes'", tmp_path) == "kept\n"
-    )
+    show_rows = {
+        postgres.create_database("nightly"): "pg_restore --data-only --file=- [1-7].*",
+        f"sqlite:///{tmp_path}/notes.db": "sqlite3 [1-7].* 'SELECT * FROM notes'",
+    }
+    for url, command in show_rows.items():
+        store(url, "kept")
+        (tmp_path / "notes.env").write_text(f"DATABASE_URL='{url}'\n")
+        run_sql_tools(script, tmp_path)
+        row = run_sql_tools(command, tmp_path).replace("|", "\t")
+        assert re.search(r"^1\tkept\t[f0]$", row, re.MULTILINE)
 
 
 def test_sqlite_moves_to_postgres(postgres: Postgres, tmp_path: Path) -> None:
     """All notes come with their ids, whatever their texts hold, and ids go on from there."""
     (script,) = read_blocks(OPERATIONS, "From SQLite to Postgres", "sh")
     texts = ["plain", "", "two\nlines\r\n", "a|b,c;'\"\\.\\N\\x41", "\x1b[31m \t", "é 🚰"]
-    with serve(tmp_path) as old:
-        for text in ["deleted", *texts]:
-            post(old, text)
-        httpx2.delete(f"{old.url}/notes/1/")
-        httpx2.patch(f"{old.url}/notes/2/", json={"completed": True})
-        notes = read(old)
+    url = f"sqlite:///{tmp_path}/notes.db"
+    store(url, "deleted", *texts)
+    with open_client(DATABASE_URL=url) as client:
+        client.delete("/notes/1/")
+        client.patch("/notes/2/", json={"completed": True})
+        notes = read_notes(client)
     assert [note["text"] for note in notes] == texts
     url = postgres.create_database("moved")
-    with serve(tmp_path, url) as service:
+    with open_client(DATABASE_URL=url) as client:
         run_sql_tools(script, tmp_path, url)
-        assert read(service) == notes
-        assert post(service, "next").json()["id"] == notes[-1]["id"] + 1
+        assert read_notes(client) == notes
+        assert create_note(client)["id"] == notes[-1]["id"] + 1
 
 
 def test_searches_on_a_database_of_ones_own(postgres: Postgres, tmp_path: Path) -> None:

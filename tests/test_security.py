@@ -162,6 +162,7 @@ VERIFY = "sslmode=verify-full&sslrootcert={folder}"
     ("host", "parameters", "ssl"),
     [
         ("127.0.0.1", "sslmode=require", "t"),
+        ("127.0.0.1", "ssl=require", "t"),
         ("127.0.0.1", "sslmode=disable", "f"),
         ("127.0.0.1", f"{VERIFY}/right.crt", "t"),
         ("127.0.0.1", f"{VERIFY}/wrong.crt", ""),

@@ -77,10 +77,10 @@ def full_service(
 # Each with how often a normal client calls beside them, and their path, text and number. It
 # takes some seconds until what large notes have left undone would be in the way.
 RUDE = {
-    "scans": (10, [(SEARCH, None, 5), (SORT, None, 5), (COUNT, None, 5)]),
-    "searches for what almost matches": (10, [(RUN_SEARCH, None, 10)]),
-    "large notes": (25, [("/notes/", large_text, 6)]),
-    "unknown parameters": (10, [(UNKNOWN, None, 2)]),
+    "scans": (6, [(SEARCH, None, 5), (SORT, None, 5), (COUNT, None, 5)]),
+    "searches for what almost matches": (6, [(RUN_SEARCH, None, 10)]),
+    "large notes": (15, [("/notes/", large_text, 6)]),
+    "unknown parameters": (6, [(UNKNOWN, None, 2)]),
 }
 
 

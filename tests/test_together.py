@@ -4,11 +4,7 @@ import asyncio
 import importlib.util
 import random
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from http.client import HTTPConnection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +13,7 @@ import httpx2
 import pytest
 
 from tests.fixtures import GROCERIES, ORIGIN, connect, load_main, problem
-from tests.linearizability import Clients
-from tests.servers import ROOT, Service, start_postgres
-from tests.test_linearizability import CALLS, SOAK, check, kill_worker
+from tests.servers import ROOT, Service
 
 
 @pytest.fixture
@@ -135,9 +129,8 @@ def test_who_leaves_takes_nobody_with_him(main: ModuleType) -> None:
 def test_a_shared_failure_is_tried_again_alone(tmp_path: Path) -> None:
     """Beside a note that cannot be read, and one that is gone, all others are read."""
     url = f"sqlite:///{tmp_path}/notes.db"
-    variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": "1"}
     with (
-        Service.gunicorn(tmp_path, "examples.together:app", **variables) as service,
+        Service.uvicorn(tmp_path, "examples.together:app") as service,
         httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client,
         ThreadPoolExecutor(24) as pool,
     ):
@@ -155,57 +148,3 @@ def test_a_shared_failure_is_tried_again_alone(tmp_path: Path) -> None:
             assert response.status_code == expected.status_code
             assert response.json() == expected.json()
             assert response.headers.get("ETag") == expected.headers.get("ETag")
-
-
-# One order of all calls
-
-
-def abort_reads(service: Service, clients: Clients) -> None:
-    """Send reads of the clients' notes, and leave before the answers."""
-    for note_id in clients.ids * 25:
-        connection = HTTPConnection("127.0.0.1", service.port)
-        with closing(connection), suppress(OSError):
-            connection.request("GET", f"/notes/{note_id or 1}/")
-
-
-def lock(url: str) -> None:
-    """Keep the table locked for a while, past the service."""
-    with connect(url) as sql:
-        if url.startswith("sqlite"):
-            sql("BEGIN EXCLUSIVE")
-        else:
-            sql("BEGIN")
-            sql("LOCK TABLE notes")
-        time.sleep(0.3)
-        sql("ROLLBACK")
-
-
-def check_one_order(url: str, folder: Path, *more_faults: Callable[[], None]) -> None:
-    """Fail unless all answers, beside aborts, locks and other faults, fit one order."""
-    app = "examples.together:app"
-    with (
-        Service.gunicorn(folder, app, DATABASE_URL=url) as service,
-        Clients(service) as clients,
-    ):
-        faults: list[Callable[[], None]] = [
-            lambda: abort_reads(service, clients),
-            lambda: lock(url),
-            lambda: kill_worker(service),
-            *more_faults,
-        ]
-        for fault in faults * (1 + SOAK):
-            clients.wait_for_calls(CALLS // 2)
-            fault()
-        clients.wait_for_calls(CALLS // 2)
-    check(clients)
-
-
-def test_answers_on_sqlite_fit_one_order(tmp_path: Path) -> None:
-    """On SQLite two workers answer as one would that makes one call after another."""
-    check_one_order(f"sqlite:///{tmp_path}/notes.db", tmp_path)
-
-
-def test_answers_on_postgres_fit_one_order(tmp_path: Path) -> None:
-    """On Postgres two workers answer as one would that makes one call after another."""
-    with start_postgres() as server:
-        check_one_order(server.url(), tmp_path, lambda: server.restart("immediate"))
