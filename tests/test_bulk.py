@@ -138,12 +138,15 @@ def test_without_a_right_filter_nothing_is_done(client: httpx2.Client) -> None:
         "take=5": "take",
         "completed=maybe": "completed",
         "q=" + "a" * 1_001: "q",
+        "q=": "q",  # as of a search box that is empty, which is in all notes
         "completed=true&after=0": "after",
         "completed=true&bogus=1": "bogus",
     }.items():
         assert problem(client.delete(f"/notes/?{query}"), field) == 422
         answer = client.patch(f"/notes/?{query}", json={"completed": True})
         assert problem(answer, field) == 422
+    conditional = client.delete("/notes/?q=a", headers={"If-Match": '"a"'})
+    assert problem(conditional) == 412
     assert client.get("/notes/").json() == notes
 
 

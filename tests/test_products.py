@@ -95,6 +95,9 @@ def test_put_keeps_what_is_left_out(products: httpx2.Client) -> None:
     assert products.put(path, json={"price": 1}).json() == {**lamp, "price": 1}
     product = products.put(path, json={"description": None}).json()
     assert product == {**lamp, "price": 1, "description": None}
+    conditional = products.put(path, json={"price": 2}, headers={"If-Match": '"a"'})
+    assert problem(conditional) == 412
+    assert products.get(path).json() == product
 
 
 def test_a_missing_product_is_named(products: httpx2.Client) -> None:
