@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         str_strip_whitespace=True,
         extra="ignore",
-        validate_default=False,
+        validate_default=False,  # an empty list is unset, and refused where it is set
     )
 
     DATABASE_URL: str = "sqlite:///./notes.db"
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     MAX_BODY_BYTES: PositiveInt = 1_048_576
     HOST: str = "127.0.0.1"
     PORT: int = Field(default=8000, ge=0, le=65_535)
-    # The tutorial's, in lower case.
+    # In lower case, those of the tutorial that README.md names.
     host_server: str = "localhost"
     db_server_port: int = 5432
     database_name: str = "fastapi"
@@ -145,6 +145,9 @@ def read_settings() -> Settings:
 
 
 settings = read_settings()
+
+# Run by hand, and nobody but this machine reaches it.
+IS_LOCAL = __name__ == "__main__" and settings.HOST in ("127.0.0.1", "localhost", "::1")
 
 
 # The table
@@ -306,12 +309,8 @@ class SQLite:
             raise ValueError(URL_FORM)
         self.file = Path(unquote(parts[1])).absolute()
         folder = os.path.dirname(os.path.realpath(self.file))
-        is_there = os.path.exists(self.file)
-        if (
-            os.path.isdir(self.file)
-            or not os.access(folder, os.W_OK)
-            or (is_there and not os.access(self.file, os.R_OK))
-        ):
+        is_readable = os.access(self.file, os.R_OK) or not os.path.exists(self.file)
+        if os.path.isdir(self.file) or not (is_readable and os.access(folder, os.W_OK)):
             raise ValueError("must name a file that can be read, in a folder to write to")
         self.title = f"SQLite, {self.file}"
         place = f"sqlite:///{quote(str(self.file))}"
@@ -331,8 +330,8 @@ class SQLite:
             self.stat_at_open = self.file.stat()
             for each in connections:
                 raw: Any = each.raw_connection
-                # to_notes() decodes. Where sqlite3 cannot, it leaves a statement open, and
-                # so an old snapshot or a transaction.
+                # to_notes() decodes. Where sqlite3 cannot, it leaves a statement open,
+                # and so an old snapshot or a transaction.
                 raw.text_factory = bytes
                 await raw.create_function("has_part", 2, has_part)
             yield
@@ -345,8 +344,9 @@ class SQLite:
                     return self.writes
                 return self.scans if statement.is_scan else self.reads
         raise sqlite3.OperationalError(
-            f"{self.file} was moved, replaced or deleted: move it back; or stop all workers,"
-            f" delete {self.file.name}-wal and {self.file.name}-shm, and start again"
+            f"{self.file} was moved, replaced or deleted: move it back, or stop all"
+            f" workers, delete {self.file.name}-wal and {self.file.name}-shm,"
+            " and start again"
         )
 
     async def prepare(self, _: Any) -> None:
@@ -432,9 +432,9 @@ class Postgres:
             "timeout": 0.9 * settings.POOL_TIMEOUT / len(self.hosts),  # to connect
             "command_timeout": 1,  # for what asyncpg asks by itself; fetch() has its own
         }
-        if "statement_cache_size" in parameters:
-            size = int(parameters.pop("statement_cache_size"))
-            self.options["statement_cache_size"] = size
+        cache_size = parameters.pop("statement_cache_size", None)
+        if cache_size is not None:
+            self.options["statement_cache_size"] = int(cache_size)
         self.login = quote(login, safe="%:")
         self.rest = f"{name or '/'}?{urlencode(parameters)}"
         self.title = f"Postgres, {hosts or parameters.get('host')}{name}"
@@ -698,12 +698,13 @@ def page_statement(
 def count_statement(filters: frozenset[str]) -> Statement:
     """Return the statement that counts the notes of all pages with these filters."""
     count = sa.select(sa.func.count()).select_from(notes)
-    return compile_statement(count.where(*(FILTERS[each] for each in filters)), True)
+    query = count.where(*(FILTERS[each] for each in filters))
+    return compile_statement(query, is_scan=True)
 
 
 # The calls
 
-NOTES = TypeAdapter(list[Note])
+NOTE_LIST = TypeAdapter(list[Note])
 
 
 class Page(NamedTuple):
@@ -717,7 +718,8 @@ class Page(NamedTuple):
 def to_notes(rows: Sequence[Any], written: bool = False) -> list[Note]:
     """Return rows as they are shown; 503 if one is no note, or 504 if it was written."""
     try:
-        return NOTES.validate_python([dict(zip(SHOWN, row, strict=True)) for row in rows])
+        items = [dict(zip(SHOWN, row, strict=True)) for row in rows]
+        return NOTE_LIST.validate_python(items)
     except ValidationError as error:
         place, name = error.errors()[0]["loc"]
         log.warning("the %s of note %s cannot be shown", name, rows[int(place)][0])
@@ -903,9 +905,9 @@ class LeanRoute(APIRoute):
     """A route whose call pydantic alone validates, which saves 60 of some 200 us.
 
     An endpoint chooses it by returning an Answer, and may declare parameters of the path,
-    one model of the query, lists of headers, one JSON body and the request. One that needs
-    more returns a Response and has FastAPI's handler, as has one with dependencies. A
-    path's last slash may be left out.
+    one model of the query, lists of headers, one JSON body and the request. One that
+    needs more returns a Response and has FastAPI's handler, as has one with dependencies.
+    A path's last slash may be left out.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -1051,7 +1053,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-PROBLEM = {
+ERROR = {
     "description": "An error",
     "content": {
         "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -1067,7 +1069,7 @@ app = FastAPI(
     lifespan=lifespan,
     redirect_slashes=False,
     openapi_url=None,  # its routes come last: see below
-    responses={"4XX": PROBLEM, "5XX": PROBLEM},
+    responses={"4XX": ERROR, "5XX": ERROR},
     telemetry={"tracing": TELEMETRY, "metrics": TELEMETRY, "logs": TELEMETRY},
     generate_unique_id_function=attrgetter("name"),
     exception_handlers={
@@ -1168,9 +1170,6 @@ async def redirect_to_docs(request: Request) -> Response:
 # FastAPI's own routes come last, as all before a request's own are tried: 4 % of a read.
 app.openapi_url = "/openapi.json"
 app.setup()
-
-# Run by hand, and nobody but this machine reaches it.
-IS_LOCAL = __name__ == "__main__" and settings.HOST in ("127.0.0.1", "localhost", "::1")
 
 
 class Server(uvicorn.Server):
