@@ -234,8 +234,6 @@ SORTS = [f"{sign}{column.name}" for column in notes.columns for sign in ("", "-"
 class NoteQuery(BaseModel):
     """Which notes are asked for, and in what order."""
 
-    model_config = ConfigDict(extra="forbid")
-
     skip: int = Field(0, ge=0, le=MAX_ID, description="How many to leave out first.")
     take: int = Field(20, ge=0, le=1_000, description="At most this many.")
     sort: Literal[*SORTS] = Field(  # type: ignore[valid-type]  # known at run time only
@@ -457,9 +455,16 @@ class Postgres:
             async with self.pool:
                 yield
 
-    def connection(self, _: Statement) -> Any:
-        """Return a connection of the pool, which is taken when it is entered."""
-        return self.pool.connection()
+    @asynccontextmanager
+    async def connection(self, _: Statement) -> AsyncIterator[Any]:
+        """Lend a connection of the pool."""
+        async with self.pool.connection() as connection:
+            try:
+                yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                # A demoted primary; the next connection finds the new one.
+                connection.raw_connection.terminate()
+                raise
 
     async def connect(self, *_: Any, **__: Any) -> Any:
         """Return a connection to the first host that gives one in its share of time."""
@@ -506,11 +511,7 @@ class Postgres:
 
     async def fetch(self, raw: Any, statement: Statement, values: list[Any]) -> Any:
         """Return a statement's rows; cancel one that takes too long."""
-        try:
-            return await raw.fetch(statement.sql, *values, timeout=settings.DB_TIMEOUT)
-        except asyncpg.ReadOnlySQLTransactionError:
-            raw.terminate()  # a demoted primary; the next connection finds the new one
-            raise
+        return await raw.fetch(statement.sql, *values, timeout=settings.DB_TIMEOUT)
 
     def contains(self, column: Any, part: Any) -> Any:
         """Return the condition that a text holds a part, in a form the index serves."""
@@ -849,7 +850,7 @@ async def refuse_input(request: Request, error: Any) -> Response:
         reason = each["msg"].removeprefix("Value error, ")
         if each.get("ctx") == {"pattern": NO_NUL}:
             reason = "must not contain U+0000"
-        errors.setdefault(".".join(map(str, place)) or where, reason)
+        errors[".".join(map(str, place)) or where] = reason
     detail = "; ".join(f"{name}: {reason}" for name, reason in errors.items())
     return problem(422, f"{detail}.", errors=errors)
 
@@ -954,7 +955,7 @@ def read_query(request: Request, model: Any) -> dict[str, str]:
         raise HTTPException(422, f"The query is too long; its parameters are: {names}.")
     query = dict(request.query_params.multi_items())
     unknown = [name for name in query if name not in known]
-    if unknown:  # pydantic would refuse them, too, but not name those that there are
+    if unknown:
         reason = f"is not a parameter here; these are: {', '.join(known)}"
         raise RequestValidationError(
             [{"type": "", "loc": ("query", name), "msg": reason} for name in unknown]
@@ -1188,7 +1189,7 @@ if __name__ == "__main__":
         listener = socket.create_server((settings.HOST, settings.PORT), family=family)
     except OSError as error:
         fail_start("HOST, PORT", str(error))
-    # By hand there is no proxy to trust; a stuck request delays shutdown by 5 s at most.
-    options = uvicorn.Config(app, proxy_headers=False, timeout_graceful_shutdown=5)
+    # A request that is stuck delays the end by 5 s at most.
+    server = Server(uvicorn.Config(app, timeout_graceful_shutdown=5))
     with suppress(KeyboardInterrupt):
-        Server(options).run([listener])
+        server.run([listener])
