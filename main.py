@@ -791,7 +791,7 @@ DETAILS = {
     401: "Send one of the keys, as in Authorization: Bearer KEY.",
     404: "There is nothing at this path.",
     409: "The database already has a row in this place; nothing was changed.",
-    412: "It was changed since it was read; nothing was done.",
+    412: "It is not what If-Match names, so nothing was done: read it again.",
     413: f"The body is over {settings.MAX_BODY_BYTES} bytes.",
     415: "The body must be JSON, uncompressed, and its Content-Type application/json.",
     422: "The table in the database refuses a value, by its type, its length or a rule.",

@@ -5,6 +5,7 @@ Extras add themselves when they are imported; this is how several go together.
 
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -53,4 +54,5 @@ if __name__ == "__main__":
     options = uvicorn.Config(
         app, port=port, proxy_headers=False, timeout_graceful_shutdown=5
     )
-    Server(options).run()
+    with suppress(KeyboardInterrupt):
+        Server(options).run()

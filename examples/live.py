@@ -94,16 +94,16 @@ class Watch:
         return Response(body, start["status"], Headers(raw=start["headers"]))
 
     def take(self, answer: Response) -> None:
-        """Make an event of an answer: the page, or what is wrong."""
-        content = bytes(answer.body)
+        """Make an event of an answer: the page, or what is wrong (a page then is news)."""
+        data = bytes(answer.body).decode()
         if answer.status_code == 200:
             self.refusal = None
-            self.mark = answer.headers.get("etag") or main.tag_of(content)
-            self.event = format_sse_event(data_str=content.decode(), id=self.mark)
+            self.mark = answer.headers.get("etag") or main.tag_of(data.encode())
+            self.event = format_sse_event(data_str=data, id=self.mark)
         else:
             self.refusal = answer
             self.mark = str(answer.status_code)
-            self.event = format_sse_event(data_str=content.decode(), event="problem")
+            self.event = format_sse_event(data_str=data, event="problem", id="")
 
     def wake(self) -> None:
         """Let all watchers look for news."""
