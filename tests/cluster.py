@@ -8,11 +8,12 @@ from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 from string import Template
-from subprocess import CalledProcessError, Popen, run
+from subprocess import Popen, run
 from time import sleep
 from typing import Self
 
 import psutil
+import psycopg
 import pytest
 
 from tests import load
@@ -104,7 +105,7 @@ class Cluster:
 
         def find() -> Node | None:
             for node in self.nodes:
-                with suppress(CalledProcessError):
+                with suppress(psycopg.Error):
                     if sorted(node.sql(STANDBYS).split()) == ["async", "sync"]:
                         return node
             return None

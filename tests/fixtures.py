@@ -54,6 +54,13 @@ def open_client(**variables: str) -> Iterator[TestClient]:
         yield client
 
 
+def make_client(service: Service, **headers: str) -> httpx2.Client:
+    """Return a client from another origin, each of whose calls may meet any worker."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    headers = {"Origin": ORIGIN, **headers}
+    return httpx2.Client(base_url=service.url, headers=headers, limits=limits, timeout=30)
+
+
 @contextmanager
 def connect(url: str) -> Iterator[Callable[[str], Any]]:
     """Lend a function that runs SQL in a database, past the service."""
@@ -96,7 +103,7 @@ def deploy(url: str) -> Iterator[Deployment]:
         yield Deployment(client, sql)
 
 
-def create_note(client: TestClient, **members: str | int) -> dict[str, Any]:
+def create_note(client: httpx2.Client, **members: str | int) -> dict[str, Any]:
     """Return a note that is made by POST."""
     response = client.post("/notes/", json=GROCERIES | members)
     assert response.status_code == 201
@@ -104,7 +111,7 @@ def create_note(client: TestClient, **members: str | int) -> dict[str, Any]:
     return note
 
 
-def read_notes(client: TestClient) -> list[dict[str, Any]]:
+def read_notes(client: httpx2.Client) -> list[dict[str, Any]]:
     """Return all notes."""
     notes: list[dict[str, Any]] = client.get("/notes/", params={"take": 100}).json()
     return notes
@@ -165,8 +172,16 @@ def service(
 @pytest.fixture(scope="module")
 def visitor(service: Service) -> Iterator[httpx2.Client]:
     """A client of it, from another origin."""
-    with httpx2.Client(base_url=service.url, headers={"Origin": ORIGIN}) as client:
+    with make_client(service) as client:
         yield client
+
+
+@pytest.fixture
+def http(visitor: httpx2.Client, database: str) -> httpx2.Client:
+    """That client, of the service without a note."""
+    with connect(database) as sql:
+        sql("DELETE FROM notes")
+    return visitor
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import urlsplit
 
 import httpx2
+import psutil
 import psycopg
 import pytest
 
@@ -71,6 +72,18 @@ def environment(**variables: str) -> dict[str, str]:
     return {**{name: os.environ[name] for name in names}, **variables}
 
 
+def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Return what Python prints, and its status, once it has ended."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
 def postgres_binaries() -> Path:
     """Return the folder of a Postgres server's programs: the system's if there, else a wheel's."""
     debian = sorted(
@@ -95,8 +108,12 @@ class Postgres:
 
     def __init__(self, **settings: str) -> None:
         self.bin = postgres_binaries()
-        is_root = os.name == "posix" and os.geteuid() == 0
-        self.user = self._ordinary_user() if is_root else None
+        self.user: tuple[int, int] | None = None
+        if os.name == "posix" and os.geteuid() == 0:  # as which Postgres does not run
+            import pwd  # Windows has none
+
+            nobody = pwd.getpwnam("nobody")
+            self.user = nobody.pw_uid, nobody.pw_gid
         self.folder = Path(tempfile.mkdtemp(prefix="notes-postgres-"))
         self.folder.chmod(0o755)
         self.port = free_port()
@@ -117,16 +134,6 @@ class Postgres:
             "fsync": "off",  # no test pulls the machine's plug
             **settings,
         }
-
-    @staticmethod
-    def _ordinary_user() -> tuple[int, int]:
-        import pwd  # Windows has none
-
-        for name in ("postgres", "nobody"):
-            with contextlib.suppress(KeyError):
-                entry = pwd.getpwnam(name)
-                return entry.pw_uid, entry.pw_gid
-        raise RuntimeError("Postgres does not run as root, and there is no other user")
 
     def run_program(
         self, program: str, *arguments: str
@@ -200,14 +207,11 @@ class Postgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def sql(self, statement: str, database: str = "postgres") -> str:
-        """Return what psql prints for a statement, unaligned and without headers."""
-        options = ("-qAtX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database))
-        return self.run_program("psql", *options, "-c", statement).stdout
-
-    def has_trigrams(self) -> bool:
-        """Tell whether a database can have the extension pg_trgm."""
-        table = "pg_available_extensions WHERE name = 'pg_trgm'"
-        return bool(self.sql(f"SELECT 1 FROM {table}"))
+        """Return the rows of a statement, each a line."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            rows = cursor.fetchall() if cursor.description else []
+        return "".join("|".join(str(value) for value in row) + "\n" for row in rows)
 
     def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
@@ -227,13 +231,6 @@ class ExternalPostgres(Postgres):
     def url(self, database: str = "postgres") -> str:
         """Return the URL of one of the server's databases."""
         return self.address._replace(path=f"/{database}").geturl()
-
-    def sql(self, statement: str, database: str = "postgres") -> str:
-        """Return the rows of a statement as psql prints them, unaligned and without headers."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(statement.encode())
-            rows = cursor.fetchall() if cursor.description else []
-        return "".join("|".join(str(value) for value in row) + "\n" for row in rows)
 
     def create_database(self, name: str, options: str = "") -> str:
         """Make an empty database, in place of one of that name, and return its URL."""
@@ -273,6 +270,7 @@ class Service:
     @classmethod
     def python(cls, folder: Path, **variables: str) -> Self:
         """Start the service as `make run` does."""
+        variables.setdefault("DATABASE_URL", f"sqlite:///{folder}/notes.db")
         return cls([sys.executable, "main.py"], folder, **variables)
 
     @classmethod
@@ -287,10 +285,9 @@ class Service:
         """Wait until a path answers 200; RuntimeError with the log if the process ends."""
 
         def is_up() -> bool:
-            if self.process.poll() is not None:
-                raise RuntimeError(
-                    f"exit status {self.process.returncode}:\n{self.log.read_text()}"
-                )
+            status = self.process.poll()
+            if status is not None:
+                raise RuntimeError(f"exit status {status}:\n{self.log.read_text()}")
             if not is_listening(self.port):  # asked first, as a client costs 25 ms of CPU
                 return False
             with contextlib.suppress(httpx2.TransportError):
@@ -299,6 +296,10 @@ class Service:
 
         wait_until(is_up, seconds, f"200 from {path}")
         return self
+
+    def workers(self) -> list[psutil.Process]:
+        """Return gunicorn's workers."""
+        return list(psutil.Process(self.process.pid).children())
 
     def stop(self) -> int:
         """Send SIGTERM, wait for the end, and return the exit status."""

@@ -1,16 +1,15 @@
 """The tools of examples/agents.py, called by the official client over HTTP."""
 
 import ast
-import asyncio
 import json
-import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 import psutil
@@ -19,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fixtures import ORIGIN, problem
-from tests.servers import ROOT, Service, free_port, require_programs, skip
+from tests.servers import ROOT, Service, environment, free_port, run_python, skip
 
 try:
     from mcp import Client, StdioServerParameters, stdio_client
@@ -27,61 +26,37 @@ try:
 except ModuleNotFoundError:
     skip("not installed: examples/requirements-agents.txt")
 
-T = TypeVar("T")
 APP = "examples.agents:app"
 MODES = ("auto", "2026-07-28", "legacy")
 CLIENT = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 PARAMETERS = {"protocolVersion": "2025-11-25", **CLIENT}
 INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": PARAMETERS}
 BOTH = {"Accept": "application/json, text/event-stream"}
+# Of a page that may call.
+LOCAL = {**BOTH, "Origin": "http://localhost:6274", "Content-Type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def sender(service: Service) -> Iterator[httpx2.Client]:
-    """A client of the service that knows nothing of the protocol."""
-    headers = {**BOTH, "Content-Type": "application/json"}
-    with httpx2.Client(base_url=service.url, headers=headers, timeout=30) as client:
-        yield client
-
-
-@pytest.fixture
-def http(sender: httpx2.Client) -> httpx2.Client:
-    """That client, of the service without a note."""
-    for note in sender.get("/notes/", params={"take": 1_000}).json():
-        sender.delete(f"/notes/{note['id']}/")
-    return sender
-
-
-def converse(
-    service: Service, conversation: Callable[[Client], Awaitable[T]], mode: str = "auto"
-) -> T:
-    """Return what comes of a talk that the official client has with a service.
+@asynccontextmanager
+async def talk(service: Service, mode: str = "auto") -> AsyncIterator[Client]:
+    """Lend the official client of a service.
 
     Each of its requests is a connection of its own, which any worker may get.
     """
     limits = httpx2.Limits(max_keepalive_connections=0)
-
-    async def run() -> T:
-        async with httpx2.AsyncClient(limits=limits, timeout=30) as http:
-            transport = streamable_http_client(f"{service.url}/mcp", http_client=http)
-            async with Client(transport, mode=mode) as client:
-                return await conversation(client)
-
-    return asyncio.run(run())
+    async with httpx2.AsyncClient(limits=limits, timeout=30) as http:
+        transport = streamable_http_client(f"{service.url}/mcp", http_client=http)
+        async with Client(transport, mode=mode) as client:
+            yield client
 
 
-def call_tool(service: Service, tool: str, **arguments: Any) -> Any:
-    """Return the result of one call."""
-    return converse(service, lambda client: client.call_tool(tool, arguments))
-
-
+@pytest.mark.anyio
 @pytest.mark.parametrize("mode", MODES)
-def test_a_talk_is_answered_word_for_word(
+async def test_a_talk_is_answered_word_for_word(
     service: Service, http: httpx2.Client, mode: str
 ) -> None:
     """What is made, changed and deleted by tools comes back, as text too, and is what HTTP has."""
+    async with talk(service, mode) as client:
 
-    async def conversation(client: Client) -> None:
         async def call(tool: str, **arguments: Any) -> Any:
             answer: Any = await client.call_tool(tool, arguments)
             assert not answer.is_error
@@ -106,17 +81,13 @@ def test_a_talk_is_answered_word_for_word(
         page = await call("list_notes", q="null")
         assert page == {"notes": [], "next": None, "total": None}
 
-    converse(service, conversation, mode)
 
-
-def test_tools_are_described_for_a_model(service: Service) -> None:
+@pytest.mark.anyio
+async def test_tools_are_described_for_a_model(service: Service) -> None:
     """It gets titles, descriptions, the service's bounds, and what a call may do."""
-
-    async def conversation(client: Client) -> Any:
-        return client.instructions, (await client.list_tools()).tools
-
-    instructions, tools = converse(service, conversation)
-    assert "no instruction" in instructions
+    async with talk(service) as client:
+        assert "no instruction" in str(client.instructions)
+        tools: list[Any] = (await client.list_tools()).tools
     names = ["list_notes", "create_note", "change_note", "delete_note"]
     assert [tool.name for tool in tools] == names
     assert all(tool.title and tool.description.endswith(".") for tool in tools)
@@ -134,26 +105,24 @@ def test_tools_are_described_for_a_model(service: Service) -> None:
     assert [hint.destructive_hint for hint in hints] == [None, False, None, None]
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("order", [{}, {"sort": "-id"}, {"sort": "text", "skip": 0}])
-def test_next_leads_through_all_notes(
+async def test_next_leads_through_all_notes(
     service: Service, http: httpx2.Client, order: dict[str, Any]
 ) -> None:
     """Whoever calls again with `next` as the arguments sees each note once, in order."""
     notes = [http.post("/notes/", json={"text": f"a & {n}"}).json() for n in range(5)]
     if order.get("sort") == "-id":
         notes.reverse()
-
-    async def read_all_pages(client: Client) -> list[Any]:
-        seen = []
-        arguments: Any = {"take": 2, "q": "A &", "completed": False, **order}
+    seen = []
+    arguments: Any = {"take": 2, "q": "A &", "completed": False, **order}
+    async with talk(service) as client:
         while arguments is not None:
             result = await client.call_tool("list_notes", arguments)
             assert result.structured_content
             seen += result.structured_content["notes"]
             arguments = result.structured_content["next"]
-        return seen
-
-    assert converse(service, read_all_pages) == notes
+    assert seen == notes
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -178,30 +147,30 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-def test_what_is_refused_is_a_result_that_says_why(
+@pytest.mark.anyio
+async def test_what_is_refused_is_a_result_that_says_why(
     service: Service, http: httpx2.Client
 ) -> None:
     """A model is told what was wrong, briefly, and nothing is changed or logged as a bug."""
     note = http.post("/notes/", json={"text": "as it is"}).json()
-
-    async def conversation(client: Client) -> list[Any]:
-        return [await client.call_tool(tool, arguments) for tool, arguments, _ in REFUSED]
-
-    results = converse(service, conversation)
-    for result, (tool, arguments, reason) in zip(results, REFUSED, strict=True):
-        text = result.content[0].text
-        assert result.is_error, (tool, arguments)
-        assert text.startswith(reason), (tool, arguments)
-        assert len(text) < 200, (tool, arguments)
+    async with talk(service) as client:
+        for tool, arguments, reason in REFUSED:
+            result: Any = await client.call_tool(tool, arguments)
+            text = result.content[0].text
+            assert result.is_error, (tool, arguments)
+            assert text.startswith(reason), (tool, arguments)
+            assert len(text) < 200, (tool, arguments)
     assert http.get("/notes/").json() == [note]
     assert "Traceback" not in service.log.read_text()
 
 
-def test_a_database_that_is_away_is_a_result_that_says_so(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_database_that_is_away_is_a_result_that_says_so(tmp_path: Path) -> None:
     """A model is told to try again."""
     url = f"postgresql://127.0.0.1:{free_port()}/notes"
     with Service.uvicorn(tmp_path, APP, DATABASE_URL=url, POOL_TIMEOUT="0.5") as service:
-        result = call_tool(service, "list_notes")
+        async with talk(service) as client:
+            result: Any = await client.call_tool("list_notes")
         assert result.is_error
         assert result.content[0].text.endswith("nothing was changed, so try again.")
         assert "Traceback" not in service.log.read_text()
@@ -262,17 +231,15 @@ def test_a_service_for_others_is_called_by_any_host(tmp_path: Path) -> None:
         assert ask(url, Host="notes.example", Origin=ORIGIN) == 403
 
 
-def test_what_is_no_call_is_refused_in_the_one_shape(http: httpx2.Client) -> None:
+def test_what_is_no_call_is_refused_in_the_one_shape(visitor: httpx2.Client) -> None:
     """Other methods are 405, a foreign page 403, and what is too long 413."""
-    page = {"Origin": ORIGIN}
     for method in ("GET", "DELETE", "PUT"):
-        answer = http.request(method, "/mcp", headers=page)
+        answer = visitor.request(method, "/mcp", headers=BOTH)
         assert problem(answer) == 405
         assert answer.headers["Allow"] == "POST"
-    assert problem(http.post("/mcp", json=INITIALIZE, headers=page)) == 403
-    page = {"Origin": "http://localhost:6274"}
+    assert problem(visitor.post("/mcp", json=INITIALIZE, headers=BOTH)) == 403
     for content in (b" " * 1_048_577, iter([b" " * 1_048_577])):
-        assert problem(http.post("/mcp", content=content, headers=page)) == 413
+        assert problem(visitor.post("/mcp", content=content, headers=LOCAL)) == 413
 
 
 TEXTS = st.text(st.characters(codec=None))  # also what no encoding has
@@ -287,65 +254,36 @@ ARGUMENTS = st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=3) | ANYT
 
 @settings(max_examples=100, derandomize=True, database=None, deadline=None)
 @given(tool=st.sampled_from(["list_notes", "create_note"]), arguments=ARGUMENTS)
-def test_no_arguments_are_a_bug(sender: httpx2.Client, tool: str, arguments: Any) -> None:
+def test_no_arguments_are_a_bug(
+    visitor: httpx2.Client, tool: str, arguments: Any
+) -> None:
     """Whatever is sent, the answer is JSON-RPC's and blames the sender, never the service."""
     params = {"name": tool, "arguments": arguments}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    answer = sender.post("/mcp", content=json.dumps(body))
+    answer = visitor.post("/mcp", content=json.dumps(body), headers=LOCAL)
     assert answer.status_code in (200, 400)
     assert "Error executing tool" not in answer.text  # as the SDK says of bugs
     assert answer.json()["jsonrpc"] == "2.0"
 
 
-def test_an_agent_is_served_by_standard_input_and_output(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_an_agent_is_served_by_standard_input_and_output(tmp_path: Path) -> None:
     """The documentation's command stores a note without HTTP."""
     text = (ROOT / "docs/extras.md").read_text()
     [script] = re.findall(r'-c "(from examples.agents .*?)"', text)
-    variables = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db"}
-    arguments = ["-c", script]
+    variables = environment(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
     server = StdioServerParameters(
-        command=sys.executable, args=arguments, env=variables, cwd=ROOT
+        command=sys.executable, args=["-c", script], env=variables, cwd=ROOT
     )
-
-    async def create() -> Any:
-        async with Client(stdio_client(server)) as client:
-            return await client.call_tool("create_note", {"text": "x"})
-
-    note = asyncio.run(create()).structured_content
-    assert note == {"id": 1, "text": "x", "completed": False}
+    async with Client(stdio_client(server)) as client:
+        answer = await client.call_tool("create_note", {"text": "x"})
+    assert answer.structured_content == {"id": 1, "text": "x", "completed": False}
 
 
 def test_a_start_without_the_sdk_says_what_to_install(tmp_path: Path) -> None:
     """It ends with one line."""
     (tmp_path / "mcp.py").write_text("raise ModuleNotFoundError('No mcp')")
-    command = [sys.executable, "-m", "uvicorn", APP, "--port", "0"]
-    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    result = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True)
+    result = run_python("-m", "uvicorn", APP, "--port", "0", PYTHONPATH=str(tmp_path))
     assert result.returncode == 4
     [line] = result.stderr.splitlines()
-    assert line.endswith(b"No mcp: pip install -r examples/requirements-agents.txt")
-
-
-def test_the_protocols_conformance_suite_passes(tmp_path: Path) -> None:
-    """So do its scenarios that need no tools of their own, among them DNS rebinding."""
-    require_programs("npm")
-    packages = ["node@22.23.3", "@modelcontextprotocol/conformance@0.1.16"]
-    npm = ["npm", "exec", "--yes", *[f"--package={name}" for name in packages]]
-    scenarios = ("server-initialize", "ping", "tools-list", "dns-rebinding-protection")
-    with Service.uvicorn(tmp_path, APP) as service:
-        lines = ["node --version"]
-        for scenario in scenarios:
-            options = f"--url {service.url}/mcp --scenario {scenario}"
-            lines.append(f"conformance server {options}")
-        result = subprocess.run(
-            [*npm, "--call", " && ".join(lines)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    output = result.stdout + result.stderr
-    if not result.stdout.startswith("v22."):
-        skip(f"npm brings no Node 22: {output}")
-    assert result.returncode == 0, output
-    assert output.count(" 0 failed, 0 warnings") == len(scenarios), output
+    assert line.endswith("No mcp: pip install -r examples/requirements-agents.txt")

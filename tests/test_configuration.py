@@ -2,9 +2,6 @@
 
 import re
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -30,7 +27,7 @@ from tests.servers import (
     ROOT,
     ExternalPostgres,
     Postgres,
-    environment,
+    run_python,
     skip,
 )
 
@@ -116,31 +113,24 @@ def test_a_sign_that_must_be_encoded_is_named(sign: str, place: str, caplog: Log
         assert not re.search("sec|ret|123", caplog.messages[0])
 
 
-def test_a_link_that_leads_nowhere_ends_the_start(tmp_path: Path, caplog: Log) -> None:
-    """A link in place of SQLite's file, to a folder that is not there, ends the start."""
-    (tmp_path / "notes.db").symlink_to("/no/such/folder/notes.db")
-    with pytest.raises(SystemExit):
-        load_main(DATABASE_URL=f"sqlite:///{tmp_path}/notes.db")
-    assert caplog.messages[0].startswith("DATABASE_URL: must name a file")
-
-
-def test_what_listens_already_is_named() -> None:
-    """`python main.py` where it cannot listen ends with one line that names HOST and PORT."""
+@pytest.mark.parametrize(
+    ("arguments", "host", "line"),
+    [
+        (["main.py"], "127.0.0.1", "HOST, PORT: .+ in use"),
+        (["main.py"], "host.invalid", "HOST, PORT: .+"),
+        (["-m", "examples.demo"], "127.0.0.1", "Port {port} is taken: .+"),
+    ],
+)
+def test_where_nobody_can_listen_is_named(
+    arguments: list[str], host: str, line: str
+) -> None:
+    """The service and the demo end with one line where another program listens, or nobody can."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        for host in "127.0.0.1", "host.invalid":
-            process = subprocess.run(
-                [sys.executable, "main.py"],
-                cwd=ROOT,
-                env=environment(HOST=host, PORT=port),
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=15,
-            )
-            assert (process.returncode, process.stdout) == (4, "")
-            (line,) = process.stderr.splitlines()
-            assert line.startswith("HOST, PORT: ")
+        process = run_python(*arguments, HOST=host, PORT=port)
+    assert process.returncode != 0
+    assert process.stdout == ""
+    assert re.fullmatch(f"{line.format(port=port)}.*\n", process.stderr)
 
 
 GUNICORN = ["-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0.1:0"]
@@ -153,16 +143,8 @@ GUNICORN = ["-m", "gunicorn", "main:app", "--no-control-socket", "--bind=127.0.0
 )
 def test_process_ends_without_a_traceback(arguments: list[str]) -> None:
     """`python main.py` and gunicorn print that line once and end; no worker is tried again."""
-    process = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment(POOL_SIZE="many"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=15,
-    )
-    assert process.returncode not in (0, None)
+    process = run_python(*arguments, POOL_SIZE="many")
+    assert process.returncode != 0
     assert process.stderr.count("POOL_SIZE: ") == 1
     assert process.stderr.count("Booting worker") == (arguments == GUNICORN)
     assert "Traceback" not in process.stderr
@@ -314,9 +296,11 @@ def test_eight_that_start_together_make_a_table(empty_database: str, caplog: Log
     assert all("is not available" in line for line in complaints)
 
 
-@pytest.fixture
-def tutorial(empty_database: str) -> Iterator[TestClient]:
-    """The service on a table that the tutorial made, with an int4 id and with NULLs in it."""
+def test_the_tutorials_table_is_taken_as_it_is(empty_database: str) -> None:
+    """A NULL that the tutorial left is an empty text and not completed, in every list.
+
+    Its notes are patched, replaced and deleted under If-Match. Its id is an int4.
+    """
     key = "INTEGER NOT NULL" if empty_database.startswith("sqlite") else "SERIAL"
     columns = f"id {key} PRIMARY KEY, text VARCHAR, completed BOOLEAN"
     rows = "('b', true), (NULL, NULL), ('a', NULL)"
@@ -324,41 +308,32 @@ def tutorial(empty_database: str) -> Iterator[TestClient]:
         sql(f"CREATE TABLE notes ({columns})")
         sql(f"INSERT INTO notes (text, completed) VALUES {rows}")
     with open_client(DATABASE_URL=empty_database) as client:
-        yield client
-
-
-def test_the_tutorials_table_is_read_as_it_is(tutorial: TestClient) -> None:
-    """A NULL that the tutorial left is an empty text and not completed, in every list."""
-    notes = read_notes(tutorial)
-    values = [(note["text"], note["completed"]) for note in notes]
-    assert values == [("b", True), ("", False), ("a", False)]
-    lists = {
-        "sort=text": [notes[1], notes[2], notes[0]],
-        "sort=-text": [notes[0], notes[2], notes[1]],
-        "sort=completed": [notes[1], notes[2], notes[0]],
-        "completed=false": notes[1:],
-        "q=A": notes[2:],
-        f"after={2**31}": [],
-        f"skip={2**31}": [],
-    }
-    for query, expected in lists.items():
-        assert tutorial.get(f"/notes/?count=true&{query}").json() == expected, query
-
-
-def test_the_tutorials_table_is_written_as_any(tutorial: TestClient) -> None:
-    """Notes of the tutorial's table are patched, replaced and deleted under If-Match."""
-    for note in read_notes(tutorial):
-        path = f"/notes/{note['id']}/"
-        body = {"text": "", "completed": not note["completed"]}
-        tag = tutorial.get(path).headers["ETag"]
-        for method, members in (("PATCH", {}), ("PUT", body), ("DELETE", None)):
-            headers = {"If-Match": tag}
-            answer = tutorial.request(method, path, json=members, headers=headers)
-            note |= members or {}
-            assert answer.status_code == 200
-            assert note.items() <= answer.json().items()
-            tag = answer.headers["ETag"]
-    assert read_notes(tutorial) == []
+        notes = read_notes(client)
+        values = [(note["text"], note["completed"]) for note in notes]
+        assert values == [("b", True), ("", False), ("a", False)]
+        lists = {
+            "sort=text": [notes[1], notes[2], notes[0]],
+            "sort=-text": [notes[0], notes[2], notes[1]],
+            "sort=completed": [notes[1], notes[2], notes[0]],
+            "completed=false": notes[1:],
+            "q=A": notes[2:],
+            f"after={2**31}": [],
+            f"skip={2**31}": [],
+        }
+        for query, expected in lists.items():
+            assert client.get(f"/notes/?count=true&{query}").json() == expected, query
+        for note in notes:
+            path = f"/notes/{note['id']}/"
+            body = {"text": "", "completed": not note["completed"]}
+            tag = client.get(path).headers["ETag"]
+            for method, members in (("PATCH", {}), ("PUT", body), ("DELETE", None)):
+                headers = {"If-Match": tag}
+                answer = client.request(method, path, json=members, headers=headers)
+                note |= members or {}
+                assert answer.status_code == 200
+                assert note.items() <= answer.json().items()
+                tag = answer.headers["ETag"]
+        assert read_notes(client) == []
 
 
 def test_no_right_to_create_is_needed_where_the_table_is(postgres: Postgres) -> None:

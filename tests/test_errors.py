@@ -111,20 +111,13 @@ INVALID_BODIES = [
 def test_an_invalid_body_is_refused(
     client: TestClient, body: str | bytes, status: int, fields: str
 ) -> None:
-    """A body that is no JSON is 400, one that is no note 422 with the name; nothing is written."""
-    assert send(client, "POST", body, JSON, fields) == status
+    """A body that is no JSON is 400, one that is no note 422 with the name; nothing is written.
 
-
-@ONCE
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_change_refuses_what_a_new_note_does(client: TestClient, method: str) -> None:
-    """PUT and PATCH have the bounds of POST; in a PATCH a null is refused, too."""
-    assert send(client, method, "{", JSON, "") == 400
-    assert send(client, method, "null", JSON, "note") == 422
-    for text in ("null", '"a\\u0000"', f'"{"a" * 65_537}"'):
-        assert send(client, method, f'{{"text": {text}}}', JSON, "text") == 422
-    body = '{"text": 5, "completed": "true"}'
-    assert send(client, method, body, JSON, "text completed") == 422
+    PUT and PATCH have the bounds of POST, but for PATCH with no member, which changes nothing.
+    """
+    for method in ("POST", "PUT", "PATCH"):
+        if (method, body) != ("PATCH", "{}"):
+            assert send(client, method, body, JSON, fields) == status
 
 
 @ONCE

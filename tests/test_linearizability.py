@@ -8,7 +8,6 @@ from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.fixtures import connect
@@ -39,7 +38,6 @@ POSSIBLE = {
     ],
 }
 IMPOSSIBLE = {
-    "a lost update": [CREATED, CHANGED, Call("GET", 4, 5, "200", OLD)],
     "two writes to the same version": [
         CREATED,
         Call("PUT", 2, 4, "200", NEW, NEW._asdict(), if_match=OLD),
@@ -51,11 +49,6 @@ IMPOSSIBLE = {
         Call("GET", 4, 5, "200", NEW),
         Call("PUT", 6, 7, "200", OLD, OLD._asdict()),
         Call("GET", 8, 9, "200", NEW),
-    ],
-    "a note that is there after it was deleted": [
-        CREATED,
-        Call("DELETE", 2, 3, "200", OLD),
-        Call("GET", 4, 5, "200", OLD),
     ],
 }
 
@@ -84,10 +77,9 @@ def lock(url: str) -> None:
 
 def kill_worker(service: Service) -> None:
     """Kill a worker, and wait for the one that takes its place."""
-    master = psutil.Process(service.process.pid)
-    victim = master.children()[0]
+    victim = service.workers()[0]
     victim.kill()
-    wait_until(lambda: len(master.children()) == 2 and victim not in master.children())
+    wait_until(lambda: len(set(service.workers()) - {victim}) == 2)
 
 
 def has_all_kinds(clients: Clients) -> bool:

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx2
-import psutil
 import pytest
 
-from tests.fixtures import ORIGIN, problem
+from tests.fixtures import create_note, make_client, open_client, problem
 from tests.servers import (
     ROOT,
     Service,
@@ -54,11 +53,10 @@ def read_events(lines: Iterator[str]) -> Iterator[Event]:
             fields = {}
 
 
-Events = Iterator[Event]
-
-
 @contextmanager
-def watch(service: Service, path: str = "/notes/", **headers: str) -> Iterator[Events]:
+def watch(
+    service: Service, path: str = "/notes/", **headers: str
+) -> Iterator[Iterator[Event]]:
     """Lend the events of a list."""
     headers = {**EVENTS, **headers}
     url = service.url + path
@@ -74,54 +72,32 @@ def find_event(events: Iterator[Event], data: Any) -> Event:
     raise AssertionError(f"the stream ended without {data}")
 
 
-def make_client(service: Service, **headers: str) -> httpx2.Client:
-    """Return a client from another origin, which makes a connection for every call."""
-    limits = httpx2.Limits(max_keepalive_connections=0)
-    headers = {"Origin": ORIGIN, **headers}
-    return httpx2.Client(base_url=service.url, headers=headers, limits=limits, timeout=30)
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[httpx2.Client]:
-    """A client of the service without a note."""
-    with make_client(service) as http:
-        for note in http.get("/notes/", params={"take": 100}).json():
-            http.delete(f"/notes/{note['id']}/")
-        yield http
-
-
-def create_note(client: httpx2.Client, text: str = "water the plants") -> dict[str, Any]:
-    """Return a note that is made by POST."""
-    note: dict[str, Any] = client.post("/notes/", json={"text": text}).json()
-    return note
-
-
 def test_a_list_is_sent_at_once_and_again_whenever_it_changed(
-    service: Service, client: httpx2.Client
+    service: Service, http: httpx2.Client
 ) -> None:
     """Each event is the page as a GET then answers it, with its ETag as the id."""
     path = "/notes/?completed=false&sort=-id&take=2"
-    notes = [create_note(client, text) for text in ("one", "two", "three")]
+    notes = [create_note(http, text=text) for text in ("one", "two", "three")]
 
     def read_page() -> Event:
-        answer = client.get(path)
+        answer = http.get(path)
         return Event("message", answer.headers["ETag"], answer.json())
 
     with watch(service, path) as events:
         event = read_page()
         assert event.data == [notes[2], notes[1]]
         assert next(events) == event
-        client.patch(f"/notes/{notes[2]['id']}/", json={"completed": True})
+        http.patch(f"/notes/{notes[2]['id']}/", json={"completed": True})
         assert find_event(events, [notes[1], notes[0]]) == read_page()
-        client.delete(f"/notes/{notes[0]['id']}/")
+        http.delete(f"/notes/{notes[0]['id']}/")
         assert find_event(events, [notes[1]]) == read_page()
 
 
 def test_a_write_through_one_worker_is_seen_by_watchers_of_the_other(
-    service: Service, client: httpx2.Client
+    service: Service, http: httpx2.Client
 ) -> None:
     """Each of two workers, the only one to take a write, tells it to a watcher of the other."""
-    workers = psutil.Process(service.process.pid).children()
+    workers = service.workers()
     try:
         for first_worker, second_worker in (workers, workers[::-1]):
             first_worker.suspend()
@@ -129,7 +105,7 @@ def test_a_write_through_one_worker_is_seen_by_watchers_of_the_other(
                 notes = next(events).data
                 second_worker.suspend()
                 first_worker.resume()
-                note = create_note(client)
+                note = create_note(http)
                 second_worker.resume()
                 assert find_event(events, [*notes, note])
     finally:
@@ -139,10 +115,10 @@ def test_a_write_through_one_worker_is_seen_by_watchers_of_the_other(
 
 @pytest.mark.parametrize("place", ["header", "query"])
 def test_a_reconnect_is_silent_while_nothing_changed(
-    service: Service, client: httpx2.Client, place: str
+    service: Service, http: httpx2.Client, place: str
 ) -> None:
     """Who names the newest id gets nothing before the next change; who names an older one does."""
-    note = create_note(client)
+    note = create_note(http)
     path, headers = "/notes/?take=5", {}
     with watch(service, path) as events:
         last_id = str(next(events).id)
@@ -151,17 +127,17 @@ def test_a_reconnect_is_silent_while_nothing_changed(
     else:  # as event-source-polyfill does
         path += f"&lastEventId={quote(last_id)}"
     with watch(service, path, **headers) as events:
-        client.delete(f"/notes/{note['id']}/")
+        http.delete(f"/notes/{note['id']}/")
         assert next(events).data == []
     with watch(service, path, **headers) as events:
         assert next(events).data == []
 
 
-def test_a_stream_has_the_headers_that_it_needs(client: httpx2.Client) -> None:
+def test_a_stream_has_the_headers_that_it_needs(http: httpx2.Client) -> None:
     """Pages of other origins may read it, and neither caches nor proxies hold it back."""
-    tag = client.get("/notes/?count=true").headers["ETag"]  # which a browser may send
+    tag = http.get("/notes/?count=true").headers["ETag"]  # which a browser may send
     sent = {**EVENTS, "If-None-Match": tag, "Last-Event-ID": "503"}
-    with client.stream("GET", "/notes?count=true", headers=sent) as response:
+    with http.stream("GET", "/notes?count=true", headers=sent) as response:
         assert next(read_events(response.iter_lines())).data == []
     assert {
         "access-control-allow-origin": "*",
@@ -181,30 +157,30 @@ NO_STREAM += ["text/event-stream;q=0", "text/event-stream; Q=0.000, */*", "\x80"
 
 @pytest.mark.parametrize("accept", STREAM + NO_STREAM)
 def test_a_stream_is_for_those_who_ask_for_it_first(
-    client: httpx2.Client, accept: str
+    http: httpx2.Client, accept: str
 ) -> None:
     """An Accept that begins with text/event-stream gets one, unless by q=0; others get JSON."""
     headers = [(b"Accept", accept.encode("latin-1"))]
-    with client.stream("GET", "/notes/", headers=headers) as response:
+    with http.stream("GET", "/notes/", headers=headers) as response:
         is_json = response.headers["Content-Type"] == "application/json"
     assert is_json == (accept in NO_STREAM)
 
 
-def test_what_is_no_list_is_left_alone(client: httpx2.Client) -> None:
+def test_what_is_no_list_is_left_alone(service: Service, http: httpx2.Client) -> None:
     """One note, the documentation, HEAD and what is refused answer as they do without events."""
-    path = f"/notes/{create_note(client)['id']}/"
-    client.headers.update(EVENTS)
-    for url in (path, "/livez", "/openapi.json"):
-        with client.stream("GET", url) as response:  # no get(): a stream would not end
-            assert response.headers["Content-Type"] == "application/json"
-    assert client.head("/notes/").headers["Content-Type"] == "application/json"
-    assert problem(client.get("/notes/?take=many&lastEventId=%22a%22"), "take") == 422
-    assert problem(client.get("/notes/9223372036854775807/")) == 404
+    path = f"/notes/{create_note(http)['id']}/"
+    with make_client(service, **EVENTS) as client:
+        for url in (path, "/livez", "/openapi.json"):
+            with client.stream("GET", url) as response:  # as get() would not end
+                assert response.headers["Content-Type"] == "application/json"
+        assert client.head("/notes/").headers["Content-Type"] == "application/json"
+        assert problem(client.get("/notes/?take=many&lastEventId=%22a%22"), "take") == 422
+        assert problem(client.get("/notes/9223372036854775807/")) == 404
 
 
-def test_no_watcher_goes_back_in_time(service: Service, client: httpx2.Client) -> None:
+def test_no_watcher_goes_back_in_time(service: Service, http: httpx2.Client) -> None:
     """While a note counts up, whoever comes, leaves and comes back sees it only grow."""
-    path = f"/notes/{create_note(client, '0')['id']}/"
+    path = f"/notes/{create_note(http, text='0')['id']}/"
 
     def watch_to_the_end() -> list[int]:
         numbers = [0]
@@ -218,34 +194,47 @@ def test_no_watcher_goes_back_in_time(service: Service, client: httpx2.Client) -
     with ThreadPoolExecutor(8) as pool:
         watchers = [pool.submit(watch_to_the_end) for _ in range(8)]
         for number in range(1, 31):
-            client.patch(path, json={"text": str(number)})
+            http.patch(path, json={"text": str(number)})
         for watcher in watchers:
             numbers = watcher.result()
             assert numbers == sorted(numbers)
 
 
-def test_every_list_of_all_extras_is_live(tmp_path: Path) -> None:
-    """With all extras, a list of products and json-server's queries are streams as well.
-
-    Without the key a stream is 401, whoever else watches.
-    """
+def test_all_extras_go_together(empty_database: str, tmp_path: Path) -> None:
+    """Each list is a stream, too, whichever extra answers it, and a key guards all calls."""
     if not find_spec("mcp"):
         skip("not installed: examples/requirements-agents.txt")
     key = {"Authorization": "bearer  secret"}
+    variables = {"DATABASE_URL": empty_database, "API_KEYS": "secret"}
+    prices, newest = "/products/?min_price=1&max_price=5", "/notes?_sort=id&_order=desc"
     with (
-        Service.uvicorn(tmp_path, "examples.all:app", API_KEYS="secret") as service,
-        watch(service, "/products/?min_price=1&max_price=5", **key) as products,
-        watch(service, "/notes?_sort=text&_order=desc&_limit=2", **key) as notes,
+        open_client(DATABASE_URL=empty_database),  # the core's table is there
+        Service.uvicorn(tmp_path, "examples.all:app", **variables) as service,
+        watch(service, prices, **key) as products,
+        watch(service, newest, **key) as notes,
         make_client(service, **key) as client,
+        make_client(service, Authorization="Bearer wrong") as stranger,
     ):
         assert next(products).data == next(notes).data == []
         cup = {"name": "cup", "price": 4.5, "quantity": 1}
         assert find_event(products, [client.post("/products/", json=cup).json()])
-        texts = [create_note(client, text) for text in "bca"]
-        assert find_event(notes, [texts[1], texts[0]])
-        for path in ("/products/?min_price=1&max_price=5", "/notes"):
-            headers = {**EVENTS, "Authorization": "Bearer wrong"}
-            assert problem(client.get(path, headers=headers)) == 401
+        batch = [{"text": "jazz"}, {"text": "JAZZ"}]
+        stored = client.post("/notes/batch", json=batch).json()
+        assert find_event(notes, stored[::-1])
+        # The last one is for the core's own list.
+        for query in ("_page=1&text_like=jAzz", "q=jazz", "take=2&sort=id&q=jazz"):
+            assert client.get(f"/notes?{query}").json() == stored
+            with watch(service, f"/notes?{query}", **key) as events:
+                assert next(events).data == stored
+        for path in (prices, newest, "/notes"):
+            with stranger.stream("GET", path, headers=EVENTS) as answer:
+                assert answer.status_code == 401
+        assert problem(stranger.get("/notes?_page=1")) == 401
+        assert problem(stranger.post("/notes/batch", json=batch)) == 401
+        assert problem(stranger.post("/products", json=cup)) == 401
+        assert problem(stranger.patch("/notes?q=a", json=batch[0])) == 401
+        assert problem(stranger.delete("/notes?q=a")) == 401
+        assert client.delete("/notes?q=jazz").json() == stored
 
 
 def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> None:
@@ -259,12 +248,12 @@ def test_the_script_of_the_documentation_watches_with_a_key(tmp_path: Path) -> N
         make_client(service, Authorization="Bearer secret") as client,
     ):
         script += f"watch('{service.url}/notes/', 'secret', {show})"
-        workers = psutil.Process(service.process.pid).children()
+        workers = service.workers()
         with subprocess.Popen(["node", "-e", script], stdout=subprocess.PIPE) as node:
             assert node.stdout
             try:
                 assert json.loads(node.stdout.readline()) == []
-                first = create_note(client, "a: b\u2028\n\n\U0001f331")
+                first = create_note(client, text="a: b\u2028\n\n\U0001f331")
                 assert json.loads(node.stdout.readline()) == [first]
                 service.process.send_signal(signal.SIGHUP)
                 wait_until(lambda: not any(worker.is_running() for worker in workers))
@@ -313,9 +302,9 @@ def test_clients_that_do_not_read_share_a_page_and_delay_no_stop(tmp_path: Path)
         make_client(service) as client,
         ExitStack() as stack,
     ):
-        notes = [create_note(client, "\u00e9" * 65_536) for _ in range(40)]
+        notes = [create_note(client, text="\u00e9" * 65_536) for _ in range(40)]
         assert client.get(path).json() == notes
-        [worker] = psutil.Process(service.process.pid).children()
+        [worker] = service.workers()
         memory = worker.memory_info().rss
         for _ in range(50):
             stack.enter_context(open_unread(service, path))
@@ -362,7 +351,8 @@ def test_a_list_costs_a_question_a_second_for_all_its_watchers(tmp_path: Path) -
         assert 3 < log.read_text().count("OFFSET") - count < 30
         server.stop()
         for event in map(next, streams):
-            assert (event.kind, event.id, event.data["status"]) == ("problem", None, 503)
+            # No id, so that the page comes next, also one that is as before.
+            assert (event.kind, event.id, event.data["status"]) == ("problem", "", 503)
         assert problem(client.get("/notes/", headers=EVENTS)) == 503
         server.start()
         assert [next(events).data for events in streams] == [[]] * 20

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -80,26 +79,6 @@ def test_an_old_python_is_refused_in_a_line(folder: Path) -> None:
     assert line.startswith(f"Python {oldest} or later is needed, and {sys.executable} is")
     assert end.startswith("make: ***")
     assert not (folder / ".venv").exists()
-
-
-@pytest.mark.parametrize("program", [["main.py"], ["-m", "examples.demo"]], ids=" ".join)
-def test_a_taken_port_is_named(program: list[str], tmp_path: Path) -> None:
-    """The service and the demo end where another program listens, with one line that says so."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-        variables = {"PORT": port, "DATABASE_URL": f"sqlite:///{tmp_path}/notes.db"}
-        result = subprocess.run(
-            [sys.executable, *program],
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert result.returncode != 0
-    (line,) = [line for line in result.stderr.splitlines() if port in line]
-    assert re.search("in use|taken", line)
-    assert "Traceback" not in result.stderr
 
 
 def test_versions_agree() -> None:

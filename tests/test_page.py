@@ -1,23 +1,22 @@
-"""The page of examples/index.html in Chromium, with the demo and with other services."""
+"""The page of examples/index.html in Chromium, and what pages of other origins can read."""
 
 import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
-import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from tests.browser import KEY, Api, Window, serve_page, start_api, start_browser
 from tests.servers import ROOT, Service, free_port, wait_until
 
 HEBREW = "לקנות חלב"
-OUTLINED = (
-    "document.querySelector(':focus, label:has(:focus)')"  # a radio is by its label
-)
+# A radio is by its label.
+OUTLINED = "document.querySelector(':focus, label:has(:focus)')"
 
 
 @pytest.fixture(scope="module")
@@ -312,10 +311,8 @@ def test_time(window: Window, api: Api) -> None:
 
 def test_more_is_loaded_by_link(window: Window, api: Api) -> None:
     """A press shows up to 1,000 notes, the next as many more; the box for all ticks all."""
-    numbers = (
-        "WITH RECURSIVE numbers(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers)"
-    )
-    rows = "SELECT 'note ' || n, 0 FROM numbers LIMIT 1010"
+    numbers = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n)"
+    rows = "SELECT 'note ' || i, 0 FROM n LIMIT 1010"
     api.sql(f"{numbers} INSERT INTO notes (text, completed) {rows}")
     for shown, focused in ((20, 990), (1000, 10)):
         window.counts(f"{shown} of 1010 notes, 1010 left")
@@ -373,31 +370,6 @@ def test_a_click_meets_an_edit(window: Window, api: Api) -> None:
         window.focuses(f"Edit: {name.partition(' ')[2]} today")
     expect(window.page.get_by_text("Someone else changed this.")).to_have_count(2)
     assert api.notes() == [("buy soap today", False), ("fix tap today", False)]
-
-
-def test_another_origin(context: BrowserContext, tmp_path: Path) -> None:
-    """What is wrong with an address is said; the right one is kept, and needs no extras."""
-    dead = f"http://127.0.0.1:{free_port()}"
-    with serve_page() as origin, serve_page() as other, start_api(tmp_path) as api:
-        window = Window(context, origin, dead)
-        for url, says in (
-            (dead, f"{dead}/ cannot be reached. Is it running?"),
-            (origin, f"{origin}/ answers, but not with JSON. Is it the notes API?"),
-            (other, f"{other}/ refuses pages from {origin}: its CORS_ORIGINS has to"),
-        ):
-            window.page.get_by_role("button", name=re.compile("not connected$")).click()
-            window.connect(url)
-            expect(window.problem).to_contain_text(says)
-        window.button("API address and key").click()
-        window.connect(api.url)
-        window.counts("No notes")
-        check_many(window, api)
-        api.sql("UPDATE notes SET id = 100 WHERE text = 'fix tap'")
-        window.box("fix tap").click()
-        expect(window.problem).to_contain_text("There is no note with id")
-        window.shows("fix tap", "call Ana", "buy soap")
-    window = Window(context, (ROOT / "examples/index.html").as_uri())
-    expect(window.page.locator("#connection")).to_have_text("127.0.0.1:8000")
 
 
 def test_make_demo(context: BrowserContext, tmp_path: Path) -> None:
@@ -477,7 +449,7 @@ def test_failures_are_noticed_and_survived(window: Window, api: Api) -> None:
     expect(window.box("fix tap")).not_to_be_checked()
     api.sql("ALTER TABLE others RENAME TO notes")
     expect(window.problem).to_be_empty()
-    for worker in psutil.Process(api.service.process.pid).children():
+    for worker in api.service.workers():
         worker.kill()
     api.service.wait()
     api.sql("UPDATE notes SET completed = 1")
@@ -533,11 +505,137 @@ def test_phones(window: Window, browser: Browser, api: Api) -> None:
         assert window.texts.evaluate_all(is_cut) == 0
         expect(window.button("Edit: note 10")).to_have_css("opacity", "1")
         sizes = "all => all.map((e) => [e.offsetWidth, e.offsetHeight, e.outerHTML])"
-        controls = (
-            ":is(button, input:not(.unseen), textarea, fieldset label, nav a):visible"
-        )
-        found = window.page.locator(controls).evaluate_all(sizes)
+        kinds = "button, input:not(.unseen), textarea, fieldset label, nav a"
+        found = window.page.locator(f":is({kinds}):visible").evaluate_all(sizes)
         assert len(found) > 60
         assert [size for size in found if min(size[:2]) < 44] == []
         dark = "rgb(19, 22, 20)"
         expect(window.page.locator("html")).to_have_css("background-color", dark)
+
+
+# Pages of other origins
+
+# Readable without being exposed.
+SAFELISTED = {"cache-control", "content-length", "content-type"}
+JSON = {"Content-Type": "application/json"}
+WITH_KEY = {**JSON, "Authorization": f"Bearer {KEY}"}
+FETCH = """async ([url, options]) => {
+    const answer = await fetch(url, options);
+    const body = await answer.json();
+    return { status: answer.status, headers: Object.fromEntries(answer.headers), body };
+}"""
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """Where pages are served, apart from the API."""
+    with serve_page() as origin:
+        yield origin
+
+
+@pytest.fixture
+def page(context: BrowserContext, origin: str) -> Page:
+    """A page of another origin, which does nothing by itself."""
+    page = context.new_page()
+    page.goto(f"{origin}/nowhere")
+    return page
+
+
+@pytest.fixture(scope="module")
+def guarded(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service that wants KEY, takes pages of one origin only, and 1,000 bytes."""
+    variables = {"API_KEYS": KEY, "CORS_ORIGINS": origin, "MAX_BODY_BYTES": "1000"}
+    with start_api(tmp_path_factory.mktemp("guarded"), **variables) as api:
+        api.client.headers.update(WITH_KEY)
+        yield api
+
+
+def fetch(page: Page, url: str, **options: Any) -> Any:
+    """Return the status, the readable headers and the JSON of an answer, as a page gets them."""
+    return page.evaluate(FETCH, [url, options])
+
+
+def test_another_origin(context: BrowserContext, origin: str, tmp_path: Path) -> None:
+    """What is wrong with an address is said; the right one is kept, and needs no extras."""
+    dead = f"http://127.0.0.1:{free_port()}"
+    with serve_page() as other, start_api(tmp_path) as api:
+        window = Window(context, origin, dead)
+        for url, says in (
+            (dead, f"{dead}/ cannot be reached. Is it running?"),
+            (origin, f"{origin}/ answers, but not with JSON. Is it the notes API?"),
+            (other, f"{other}/ refuses pages from {origin}: its CORS_ORIGINS has to"),
+        ):
+            window.page.get_by_role("button", name=re.compile("not connected$")).click()
+            window.connect(url)
+            expect(window.problem).to_contain_text(says)
+        window.button("API address and key").click()
+        window.connect(api.url)
+        window.counts("No notes")
+        check_many(window, api)
+        api.sql("UPDATE notes SET id = 100 WHERE text = 'fix tap'")
+        window.box("fix tap").click()
+        expect(window.problem).to_contain_text("There is no note with id")
+        window.shows("fix tap", "call Ana", "buy soap")
+    window = Window(context, (ROOT / "examples/index.html").as_uri())
+    expect(window.page.locator("#connection")).to_have_text("127.0.0.1:8000")
+
+
+def test_headers_are_readable(page: Page, api: Api) -> None:
+    """A page of any origin reads ETag, Location, Link and X-Total-Count."""
+    url, body = f"{api.url}/notes/", '{"text": "seen: fix tap"}'
+    created = fetch(page, url, method="POST", headers=JSON, body=body)
+    path = f"/notes/{created['body']['id']}/"
+    note = fetch(page, api.url + path)
+    assert created["headers"].keys() - SAFELISTED == {"etag", "location"}
+    assert created["headers"]["etag"] == note["headers"]["etag"]
+    assert created["headers"]["location"] == path
+    api.add("seen: buy soap")
+    first = fetch(page, f"{url}?q=seen&take=1&count=true")
+    assert first["headers"].keys() - SAFELISTED == {"etag", "link", "x-total-count"}
+    target = first["headers"]["link"].removeprefix("<").partition(">")[0]
+    second = fetch(page, str(httpx2.URL(url).join(target)))
+    assert [note["text"] for note in second["body"]] == ["seen: buy soap"]
+
+
+def test_a_cached_note_is_asked_for_again(page: Page, guarded: Api) -> None:
+    """The browser's own cache sends If-None-Match, and the page gets the note by a 304."""
+    (note_id,) = guarded.add("fix tap")
+    url = f"{guarded.url}/notes/{note_id}/"
+    first = fetch(page, url, headers=WITH_KEY)
+    assert fetch(page, url, headers=WITH_KEY) == first
+    assert f'"GET /notes/{note_id}/ HTTP/1.1" 304' in guarded.service.log.read_text()
+    guarded.sql(f"UPDATE notes SET text = 'theirs' WHERE id = {note_id}")
+    assert fetch(page, url, headers=WITH_KEY)["body"]["text"] == "theirs"
+
+
+def test_errors_are_readable(page: Page, guarded: Api) -> None:
+    """A page reads every refusal, as a problem with a message."""
+    path = f"/notes/{guarded.add('fix tap')[0]}/"
+    cases: list[tuple[int, str, str, dict[str, str], str | None]] = [
+        (401, "GET", path, {"Authorization": "Bearer wrong"}, None),
+        (404, "GET", "/nowhere", {}, None),
+        (412, "PATCH", path, {"If-Match": '"another"'}, "{}"),
+        (413, "POST", "/notes/", {}, " " * 1001),
+        (422, "POST", "/notes/", {}, '{"text": 1}'),
+    ]
+    for status, method, path, headers, body in cases:
+        options = {"method": method, "headers": WITH_KEY | headers, "body": body}
+        answer = fetch(page, guarded.url + path, **options)
+        assert (answer["status"], answer["body"]["status"]) == (status, status)
+        assert answer["headers"]["content-type"] == "application/problem+json"
+        assert answer["body"]["message"] == answer["body"]["detail"] != ""
+
+
+def test_other_origins_read_nothing(page: Page, api: Api, guarded: Api) -> None:
+    """Credentials, and where origins are listed, answers and writes, are for these alone."""
+    answer = fetch(page, f"{guarded.url}/livez", credentials="include")
+    assert answer["body"] == {"status": "ok"}
+    with pytest.raises(Error, match="Failed to fetch"):
+        fetch(page, f"{api.url}/livez", credentials="include")
+    write = {"method": "POST", "headers": WITH_KEY, "body": '{"text": "from elsewhere"}'}
+    with serve_page() as origin:
+        page.goto(f"{origin}/nowhere")
+        for path, options in (("/livez", {}), ("/notes/", write)):
+            with pytest.raises(Error, match="Failed to fetch"):
+                fetch(page, guarded.url + path, **options)
+    assert guarded.client.get("/notes/?q=from+elsewhere").json() == []

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import random
 import sys
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,8 @@ from tests.servers import ROOT, Service
 
 
 @pytest.fixture
-def main(empty_database: str) -> ModuleType:
-    """A main.py whose reads share statements."""
+async def main(empty_database: str) -> AsyncIterator[ModuleType]:
+    """A main.py whose reads share statements, with its database open."""
     module = load_main(DATABASE_URL=empty_database)
     path = ROOT / "examples" / "together.py"
     spec = importlib.util.spec_from_file_location("together", path)
@@ -27,7 +28,8 @@ def main(empty_database: str) -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "main", module)
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    return module
+    async with module.lifespan(module.app):
+        yield module
 
 
 async def count_statements(main: ModuleType, *calls: Any) -> tuple[int, list[Any]]:
@@ -43,87 +45,70 @@ async def count_statements(main: ModuleType, *calls: Any) -> tuple[int, list[Any
     return len(sent), results
 
 
-def test_reads_of_the_same_time_share_a_statement(main: ModuleType) -> None:
+@pytest.mark.anyio
+async def test_reads_of_the_same_time_share_a_statement(main: ModuleType) -> None:
     """A note that is read alone has a statement; those that come meanwhile share one.
 
     It has room for a hundred; the others, and probes of readiness, have their own.
     """
-
-    async def read() -> None:
-        async with main.lifespan(main.app):
-            notes = [await main.create(main.NoteIn(text=text)) for text in "abc"]
-            reads = [main.read(note["id"]) for note in notes * 20]
-            assert await count_statements(main, *reads) == (2, notes * 20)
-            many = [main.create(main.NoteIn(text=str(number))) for number in range(250)]
-            notes = await asyncio.gather(*many)
-            assert (
-                await asyncio.gather(*map(main.read, [n["id"] for n in notes])) == notes
-            )
-            probes = [main.run(main.READ, {"id": 0}) for _ in range(3)]
-            assert await count_statements(main, *probes) == (3, [[], [], []])
-
-    asyncio.run(read())
+    notes = [await main.create(main.NoteIn(text=text)) for text in "abc"]
+    reads = [main.read(note["id"]) for note in notes * 20]
+    assert await count_statements(main, *reads) == (2, notes * 20)
+    many = [main.create(main.NoteIn(text=str(number))) for number in range(250)]
+    notes = await asyncio.gather(*many)
+    reads = [main.read(note["id"]) for note in notes]
+    assert await count_statements(main, *reads) == (1 + 1 + 149, notes)
+    probes = [main.run(main.READ, {"id": 0}) for _ in range(3)]
+    assert await count_statements(main, *probes) == (3, [[], [], []])
 
 
-def test_equal_pages_of_the_same_time_share_a_statement(main: ModuleType) -> None:
+@pytest.mark.anyio
+async def test_equal_pages_of_the_same_time_share_a_statement(main: ModuleType) -> None:
     """Equal pages and equal counts share a statement; others have their own."""
-
-    async def read() -> None:
-        async with main.lifespan(main.app):
-            notes = [await main.create(main.NoteIn(text=text)) for text in "abc"]
-            queries = [main.NoteQuery(), main.NoteQuery(skip=1), main.NoteQuery(q="C")]
-            pages = [main.read_page(query) for query in queries * 20]
-            number, results = await count_statements(main, *pages)
-            assert [page.items for page in results] == [notes, notes[1:], notes[2:]] * 20
-            assert number == 2 * 3
-            counts = [main.run(main.count_statement(frozenset()), {}) for _ in range(20)]
-            number, results = await count_statements(main, *counts)
-            assert [rows[0][0] for rows in results] == [3] * 20
-            assert number == 2
-
-    asyncio.run(read())
+    notes = [await main.create(main.NoteIn(text=text)) for text in "abc"]
+    queries = [main.NoteQuery(), main.NoteQuery(skip=1), main.NoteQuery(q="C")]
+    pages = [main.read_page(query) for query in queries * 20]
+    number, results = await count_statements(main, *pages)
+    assert [page.items for page in results] == [notes, notes[1:], notes[2:]] * 20
+    assert number == 2 * 3
+    counts = [main.run(main.count_statement(frozenset()), {}) for _ in range(20)]
+    number, results = await count_statements(main, *counts)
+    assert [rows[0][0] for rows in results] == [3] * 20
+    assert number == 2
 
 
-def test_a_read_sees_what_was_written_before_it(main: ModuleType) -> None:
+@pytest.mark.anyio
+async def test_a_read_sees_what_was_written_before_it(main: ModuleType) -> None:
     """What begins while others are under way does not share what these have sent."""
-
-    async def write_and_read() -> None:
-        async with main.lifespan(main.app):
-            query = main.NoteQuery(take=1_000)
-            note = await main.create(main.NoteIn(text="0"))
-            for number in range(1, 100):
-                calls = [main.read(note["id"]) for _ in range(3)]
-                calls += [main.read_page(query) for _ in range(3)]
-                before = [asyncio.create_task(call) for call in calls]
-                note = await main.write(note["id"], {"text": str(number)})
-                assert await main.read(note["id"]) == note
-                assert (await main.read_page(query)).items == [note]
-                await asyncio.gather(*before)
-
-    asyncio.run(write_and_read())
+    query = main.NoteQuery(take=1_000)
+    note = await main.create(main.NoteIn(text="0"))
+    for number in range(1, 100):
+        calls = [main.read(note["id"]) for _ in range(3)]
+        calls += [main.read_page(query) for _ in range(3)]
+        before = [asyncio.create_task(call) for call in calls]
+        note = await main.write(note["id"], {"text": str(number)})
+        assert await main.read(note["id"]) == note
+        assert (await main.read_page(query)).items == [note]
+        await asyncio.gather(*before)
 
 
-def test_who_leaves_takes_nobody_with_him(main: ModuleType) -> None:
+@pytest.mark.anyio
+async def test_who_leaves_takes_nobody_with_him(main: ModuleType) -> None:
     """Where some that share a statement are cancelled, the others have their answer."""
-
-    async def leave() -> None:
-        async with main.lifespan(main.app):
-            note = await main.create(main.NoteIn(text="a"))
-            page = main.Page([note], has_next=False, total=None)
-            for turn in range(100):
-                calls = [main.read(note["id"]) for _ in range(6)]
-                calls += [main.read_page(main.NoteQuery()) for _ in range(6)]
-                tasks = [asyncio.create_task(call) for call in calls]
-                for _ in range(turn % 5):  # they come further each time
-                    await asyncio.sleep(0)
-                leavers = random.sample(tasks, 6)
-                for task in leavers:
-                    task.cancel()
-                await asyncio.wait(tasks)
-                for task, expected in zip(tasks, [note] * 6 + [page] * 6, strict=True):
-                    assert task in leavers or task.result() == expected
-
-    asyncio.run(leave())
+    note = await main.create(main.NoteIn(text="a"))
+    page = main.Page([note], has_next=False, total=None)
+    for turn in range(100):
+        calls = [main.read(note["id"]) for _ in range(6)]
+        calls += [main.read_page(main.NoteQuery()) for _ in range(6)]
+        tasks = [asyncio.create_task(call) for call in calls]
+        for _ in range(turn % 5):  # they come further each time
+            await asyncio.sleep(0)
+        leavers = random.sample(tasks, 6)
+        for task in leavers:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for task, expected in zip(tasks, [note] * 6 + [page] * 6, strict=True):
+            assert task in leavers or task.result() == expected
 
 
 def test_a_shared_failure_is_tried_again_alone(tmp_path: Path) -> None:
