@@ -342,9 +342,9 @@ class SQLite:
                     return self.writes
                 return self.scans if statement.is_scan else self.reads
         raise sqlite3.OperationalError(
-            f"{self.file} was moved, replaced or deleted: move it back, or stop all"
-            f" workers, delete {self.file.name}-wal and {self.file.name}-shm,"
-            " and start again"
+            f"{self.file} was moved, replaced or deleted: move it back; or, to give up its"
+            f" newest notes, stop all workers, delete {self.file.name}-wal and"
+            f" {self.file.name}-shm, and start again"
         )
 
     async def prepare(self, _: Any) -> None:
