@@ -455,16 +455,9 @@ class Postgres:
             async with self.pool:
                 yield
 
-    @asynccontextmanager
-    async def connection(self, _: Statement) -> AsyncIterator[Any]:
-        """Lend a connection of the pool."""
-        async with self.pool.connection() as connection:
-            try:
-                yield connection
-            except asyncpg.ReadOnlySQLTransactionError:
-                # A demoted primary; the next connection finds the new one.
-                connection.raw_connection.terminate()
-                raise
+    def connection(self, _: Statement) -> Any:
+        """Return a connection of the pool, which is taken when it is entered."""
+        return self.pool.connection()
 
     async def connect(self, *_: Any, **__: Any) -> Any:
         """Return a connection to the first host that gives one in its share of time."""
@@ -502,7 +495,11 @@ class Postgres:
         found = "SELECT count(to_regclass(name)) FROM unnest($1::text[]) AS name"
         if await raw.fetchval(found, names) < len(names):
             # What one execute() sends is one transaction, to whose end the lock is held.
-            await raw.execute(";".join([self.lock, *table_definitions(self.dialect)]))
+            try:
+                await raw.execute(";".join([self.lock, *table_definitions(self.dialect)]))
+            except asyncpg.ReadOnlySQLTransactionError:
+                raw.terminate()  # as in fetch()
+                raise
             try:
                 await raw.execute(f"{self.lock};{self.trigrams}")
             except (asyncpg.PostgresError, TimeoutError) as error:
@@ -511,7 +508,11 @@ class Postgres:
 
     async def fetch(self, raw: Any, statement: Statement, values: list[Any]) -> Any:
         """Return a statement's rows; cancel one that takes too long."""
-        return await raw.fetch(statement.sql, *values, timeout=settings.DB_TIMEOUT)
+        try:
+            return await raw.fetch(statement.sql, *values, timeout=settings.DB_TIMEOUT)
+        except asyncpg.ReadOnlySQLTransactionError:
+            raw.terminate()  # a demoted primary; the next connection finds the new one
+            raise
 
     def contains(self, column: Any, part: Any) -> Any:
         """Return the condition that a text holds a part, in a form the index serves."""
