@@ -12,6 +12,7 @@ from subprocess import Popen, run
 from time import sleep
 from typing import Self
 
+import httpx2
 import psutil
 import psycopg
 import pytest
@@ -26,7 +27,8 @@ name: node-$port
 restapi: {listen: &api "127.0.0.1:$api_port", connect_address: *api}
 etcd3: {host: "127.0.0.1:$etcd_port"}
 bootstrap: {initdb: [encoding: UTF8], dcs: {ttl: 10, loop_wait: 2, retry_timeout: 3,
-    synchronous_mode: true, failsafe_mode: true, primary_start_timeout: 0}}
+    synchronous_mode: true, failsafe_mode: true, primary_start_timeout: 0,
+    postgresql: {parameters: {wal_keep_size: 16GB}}}}
 postgresql: {use_pg_rewind: true, listen: &sql "127.0.0.1:$port", connect_address: *sql,
     parameters: {unix_socket_directories: $folder}, pgpass: $folder/pgpass, bin_dir: $bin,
     authentication: {superuser: &user {username: postgres}, replication: *user}, data_dir: $data}
@@ -101,13 +103,15 @@ class Cluster:
         self.hosts = {"hosts": hosts, "haproxy": f"127.0.0.1:{port}"}
 
     def wait(self) -> Node:
-        """Wait for two standbys, one of them synchronous, and return their primary."""
+        """Wait for two standbys, one synchronous as etcd knows, and return their primary."""
 
         def find() -> Node | None:
+            apis = [f"http://127.0.0.1:{node.api_port}/sync" for node in self.nodes]
             for node in self.nodes:
-                with suppress(psycopg.Error):
+                with suppress(psycopg.Error, httpx2.HTTPError):
                     if sorted(node.sql(STANDBYS).split()) == ["async", "sync"]:
-                        return node
+                        known = any(httpx2.get(api).status_code == 200 for api in apis)
+                        return node if known else None
             return None
 
         primary: Node = wait_until(find, 120, "a whole cluster")

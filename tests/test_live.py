@@ -351,7 +351,6 @@ def test_a_list_costs_a_question_a_second_for_all_its_watchers(tmp_path: Path) -
         assert 3 < log.read_text().count("OFFSET") - count < 30
         server.stop()
         for event in map(next, streams):
-            # No id, so that the page comes next, also one that is as before.
             assert (event.kind, event.id, event.data["status"]) == ("problem", "", 503)
         assert problem(client.get("/notes/", headers=EVENTS)) == 503
         server.start()

@@ -138,7 +138,6 @@ def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
     """All checks of Schemathesis pass in all its phases, on valid and on invalid requests."""
     schemathesis = Path(sys.executable).with_name("schemathesis")
     config = ("--config-file", FOLDER / "schemathesis.toml")
-    # Six examples of an operation, beside those of its coverage phase.
     cases = ("--checks=all", "--mode=all", "--max-examples=6", "--seed=1")
     options = (*config, "run", *cases, f"{service.url}/openapi.json")
     run(tmp_path, schemathesis, *options, PYTHONPATH=str(ROOT))

@@ -92,7 +92,6 @@ def test_each_way_from_a_clone_leads_to_an_answer(clone: Path, tmp_path: Path) -
     """A clone serves by make and without, prints what is shown, and answers."""
     make, start = read_session(README, "Notes")[0]
     (block,) = read_blocks(README, "Notes", "sh")
-    # Without uv, which not everybody has.
     lines = [each for each in block.splitlines() if not each.startswith("uv ")]
     lines = [line.partition(" #")[0] for line in lines]
     for *steps, line in ([make], lines):
