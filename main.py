@@ -1020,7 +1020,7 @@ class Edge:
 
 
 class CORS(CORSMiddleware):
-    """Starlette's, which also logs the origins that it refuses, each but once."""
+    """Starlette's, which also logs the origins that it refuses, but not each time."""
 
     @lru_cache(maxsize=100)  # noqa: B019  # this object lives as long as the process
     def is_allowed_origin(self, origin: str) -> bool:  # pyright: ignore  # cached
